@@ -1,0 +1,157 @@
+"""The configuration of one design: its fields, and every width and latency derived from them.
+
+The hardware, the golden model, the manifest and the documents read widths and latencies here.
+"""
+
+import re
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+from .errors import UserError
+from .formats import FLOAT_FORMATS, FP16, FloatFormat, IntFormat, signed_bits
+
+# Register stages of the arithmetic units, in cycles from input to output.
+INT_TO_FLOAT_STAGES = 2
+MULTIPLY_STAGES = 3
+ADD_STAGES = 4
+CAST_STAGES = 1
+
+DATAPATHS = ("shift_add", "multiplier")
+
+_RANGES = {
+    "weight_bits": (2, 8),
+    "act_bits": (4, 16),
+    "group": (1, 16384),
+    "rows": (1, 128),
+    "cols": (1, 128),
+}
+_CHOICES = {
+    "lanes": (1, 2, 4, 8),
+    "datapath": DATAPATHS,
+    "out_format": tuple(FLOAT_FORMATS),
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One mpGEMM array: formats, group size, shape and datapath.
+
+    Parameters
+    ----------
+    name: prefix of every Verilog module and file; a description of the other fields if empty.
+    weight_bits: width of a weight code, 2 to 8.
+    weight_signed: weight codes are two's complement; else plain binary.
+    zero_point: every group and column has a zero point, an integer of the weight format.
+    act_bits: width of an activation, two's complement, 4 to 16.
+    group: weights of one column that share a scale (and zero point), 1 to 16384. A K that is no
+        multiple leaves a shorter last group; per-channel quantization is one group over all of K.
+    rows, cols: processing elements, 1 to 128 each; a tile of the product is rows x cols.
+    lanes: products per processing element and cycle: 1, 2, 4 or 8.
+    datapath: how a processing element multiplies: "shift_add" or "multiplier".
+    out_format: of the result: "fp32", "fp16" or "bf16".
+    token_scale: every row of the result is multiplied by an FP32 scale before the final cast.
+
+    Raises `UserError` that names the field, its value and what is allowed.
+    """
+
+    name: str = ""
+    weight_bits: int = 4
+    weight_signed: bool = True
+    zero_point: bool = False
+    act_bits: int = 8
+    group: int = 128
+    rows: int = 16
+    cols: int = 16
+    lanes: int = 1
+    datapath: str = "shift_add"
+    out_format: str = "fp32"
+    token_scale: bool = False
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not field.type:
+                raise UserError(
+                    f"{field.name} must be of type {field.type.__name__}, not {value!r}"  # type: ignore[union-attr]
+                )
+        for name, (low, high) in _RANGES.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                raise UserError(f"{name} must be {low} to {high}, not {value}")
+        for name, allowed in _CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                choices = ", ".join(str(choice) for choice in allowed)
+                raise UserError(f"{name} must be one of {choices}, not {value!r}")
+        if not self.name:
+            object.__setattr__(self, "name", self._description)
+        elif not _NAME.fullmatch(self.name):
+            raise UserError(
+                "name must be a lower-case letter followed by at most 62 lower-case letters, "
+                f"digits and underscores, not {self.name!r}"
+            )
+
+    @property
+    def _description(self) -> str:
+        weight = f"w{self.weight_bits}{'' if self.weight_signed else 'u'}{'z' if self.zero_point else ''}"
+        parts = [f"{weight}a{self.act_bits}", f"{self.rows}x{self.cols}", f"g{self.group}"]
+        parts += [f"l{self.lanes}"] if self.lanes > 1 else []
+        parts += [self.datapath] if self.datapath != "shift_add" else []
+        parts += [self.out_format] if self.out_format != "fp32" else []
+        parts += ["t"] if self.token_scale else []
+        return "_".join(parts)
+
+    # Formats
+
+    @property
+    def weight_code(self) -> IntFormat:
+        """Format of weight codes and zero points outside the array."""
+        return IntFormat(self.weight_bits, self.weight_signed)
+
+    @property
+    def weight(self) -> IntFormat:
+        """Format of weights and zero points inside the array: always signed.
+
+        Unsigned codes (and zero points) lose 2**(weight_bits-1), which leaves their difference.
+        """
+        return IntFormat(self.weight_bits)
+
+    @property
+    def act(self) -> IntFormat:
+        return IntFormat(self.act_bits)
+
+    @property
+    def scale(self) -> FloatFormat:
+        return FP16
+
+    @property
+    def out(self) -> FloatFormat:
+        return FLOAT_FORMATS[self.out_format]
+
+    # Widths
+
+    @property
+    def has_row_sum(self) -> bool:
+        """Dequantization subtracts zero point times row sum (an unsigned code implies one)."""
+        return self.zero_point or not self.weight_signed
+
+    @cached_property
+    def sum_bits(self) -> int:
+        """Width of P, the signed sum of products of a group: exact, it never wraps."""
+        products = [w * a for w in (self.weight.min, self.weight.max) for a in (self.act.min, self.act.max)]
+        return signed_bits(self.group * min(products), self.group * max(products))
+
+    @cached_property
+    def row_sum_bits(self) -> int:
+        """Width of S, the signed sum of activations of a group."""
+        return signed_bits(self.group * self.act.min, self.group * self.act.max)
+
+    @cached_property
+    def corrected_bits(self) -> int:
+        """Width of C = P - z*S, the signed sum of a group after the zero point."""
+        if not self.has_row_sum:
+            return self.sum_bits
+        code, zero = self.weight_code, self.weight_code if self.zero_point else IntFormat(1, False)
+        low = code.min - zero.max if self.zero_point else code.min
+        high = code.max - zero.min if self.zero_point else code.max
+        products = [w * a for w in (low, high) for a in (self.act.min, self.act.max)]
+        return signed_bits(self.group * min(products), self.group * max(products))
