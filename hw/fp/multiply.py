@@ -1,0 +1,110 @@
+"""The multiplier: FP32, FP16 or BF16 operands, FP32 product."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import MULTIPLY_STAGES
+from ..errors import UserError
+from ..formats import FLOAT_FORMATS, FP32, FloatFormat
+from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
+
+_FRACTION = FP32.fraction_bits
+_SHIFT_BITS = 5  # a shift by 26 already leaves only the sticky bit
+
+
+class FloatMultiplier(wiring.Component):
+    """`a * b`, each widened exactly, as one correctly rounded FP32 product.
+
+    IEEE 754-2008 clause 5.4.1 (multiplication): round to nearest, ties to even, subnormals in and out, overflow to
+    infinity (clause 7.4), the sign of zero and infinity (clause 6.3), 0 * inf and every NaN give the
+    canonical NaN (clauses 6.2 and 7.2). One result per cycle, `MULTIPLY_STAGES` cycles after its
+    operands; no flow control.
+
+    Parameters: `a_format`, `b_format`, any of FP32, FP16 and BF16. Raises `UserError` for any other.
+    """
+
+    latency = MULTIPLY_STAGES
+
+    def __init__(self, a_format: FloatFormat = FP32, b_format: FloatFormat = FP32):
+        for name, value in (("a_format", a_format), ("b_format", b_format)):
+            if value not in FLOAT_FORMATS.values():
+                raise UserError(f"{name} must be one of {', '.join(FLOAT_FORMATS)}, not {value!r}")
+        self.a_format = a_format
+        self.b_format = b_format
+        super().__init__({"a": In(a_format.bits), "b": In(b_format.bits), "o": Out(FP32.bits)})
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+
+        # 1: normalize the significands of subnormal operands.
+        a, b = _Operand(m, self.a, self.a_format, "a"), _Operand(m, self.b, self.b_format, "b")
+        sign1 = register(m, self.a[-1] ^ self.b[-1], name="sign1")
+        nan1 = register(m, a.nan | b.nan | (a.infinite & b.zero) | (a.zero & b.infinite), name="nan1")
+        infinite1 = register(m, a.infinite | b.infinite, name="infinite1")
+        zero1 = register(m, a.zero | b.zero, name="zero1")
+        exponents1 = register(m, a.exponent + b.exponent, name="exponents1")
+        zeros_a1, zeros_b1 = register(m, a.zeros, name="zeros_a1"), register(m, b.zeros, name="zeros_b1")
+        significand_a1 = register(m, a.significand, name="significand_a1")
+        significand_b1 = register(m, b.significand, name="significand_b1")
+
+        # 2: multiply. `below` is the biased exponent of the product's top bit, less one.
+        product = named(m, significand_a1 * significand_b1, name="product")
+        bias = self.a_format.bias + self.b_format.bias - FP32.bias
+        below = named(m, (exponents1 - bias - zeros_a1 - zeros_b1).as_signed(), name="below")
+        tiny = below < 0
+        distance = named(m, (-below).as_unsigned(), name="distance")
+        far = distance[_SHIFT_BITS:].any()
+        shift = (distance[:_SHIFT_BITS] | far.replicate(_SHIFT_BITS)) & tiny.replicate(_SHIFT_BITS)
+        sign2 = register(m, sign1, name="sign2")
+        nan2 = register(m, nan1, name="nan2")
+        zero2 = register(m, zero1, name="zero2")
+        infinite2 = register(m, infinite1 | (~zero1 & (below >= FP32.exponent_max)), name="infinite2")
+        product2 = register(m, _top_bits(product, _FRACTION + 4), name="product2")
+        below2 = register(
+            m, below[: FP32.exponent_bits] & (~tiny).replicate(FP32.exponent_bits), name="below2"
+        )
+        shift2 = register(m, shift, name="shift2")
+
+        # 3: bring the top bit of a normal product to the top, a subnormal one to exponent 1; round.
+        up = named(m, below2.any() & ~product2[-1], name="up")
+        raised = named(m, Mux(up, (product2 << 1)[: len(product2)], product2), name="raised")
+        significand = shift_right_sticky(m, raised, shift2, name="significand")
+        exponent = named(m, (below2 - up)[: FP32.exponent_bits], name="exponent")
+        magnitude = round_and_pack(
+            m, exponent & (~zero2).replicate(FP32.exponent_bits), significand, _FRACTION, name="round"
+        )
+        overflow = (exponent == FP32.exponent_max - 1) & ~zero2
+        result = Signal(FP32.bits)
+        with m.If(nan2):
+            m.d.comb += result.eq(FP32.nan)
+        with m.Elif(infinite2 | overflow):
+            m.d.comb += result.eq(Cat(Const(FP32.infinity, FP32.bits - 1), sign2))
+        with m.Else():
+            m.d.comb += result.eq(Cat(magnitude, sign2))
+        m.d.comb += self.o.eq(register(m, result, name="o3"))
+        return m
+
+
+class _Operand:
+    """The fields of an operand; its significand is zero or has its highest bit set."""
+
+    def __init__(self, m: Module, value: Value, form: FloatFormat, name: str):
+        fraction, field = value[: form.fraction_bits], value[form.fraction_bits : -1]
+        normal = named(m, field.any(), name=f"{name}_normal")
+        special = field.all()
+        self.nan = special & fraction.any()
+        self.infinite = special & ~fraction.any()
+        self.zero = ~normal & ~fraction.any()
+        self.exponent = Cat(field[0] | ~normal, field[1:])  # field 0 has the exponent of field 1
+        self.significand, self.zeros = normalize(
+            m, Cat(fraction, normal), powers_below(form.significand_bits), name=name
+        )
+
+
+def _top_bits(value: Value, width: int) -> Value:
+    """The upper `width` bits of `value`, the lowest of them sticky; zeros below a shorter value."""
+    if len(value) <= width:
+        return Cat(Const(0, width - len(value)), value)
+    dropped = len(value) - width
+    return Cat(value[: dropped + 1].any(), value[dropped + 1 :])

@@ -1,0 +1,103 @@
+"""What the floating-point units share: registers, leading zeros, shifters, the final rounding.
+
+Plain functions: each adds to a module what it needs and returns the value it computes.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
+
+
+def register(m: Module, value: ValueLike, *, name: str) -> Signal:
+    """`value` one cycle later. Not reset: a datapath needs valid operands, not a reset tree."""
+    value = Value.cast(value)
+    q = Signal(value.shape(), name=name, reset_less=True)
+    m.d.sync += q.eq(value)
+    return q
+
+
+def named(m: Module, value: ValueLike, *, name: str) -> Signal:
+    """`value` as a signal of its own."""
+    value = Value.cast(value)
+    s = Signal(value.shape(), name=name)
+    m.d.comb += s.eq(value)
+    return s
+
+
+def leading_zeros(m: Module, value: Value, *, name: str) -> Value:
+    """Number of zero bits above the highest one of a non-zero `value`: a tree of log2 levels.
+
+    The count has `(len(value) - 1).bit_length()` bits; that of zero is undefined.
+    """
+    bits = (len(value) - 1).bit_length()
+    # Ones fill up to a power of two below the value, where they do not count.
+    padded = Cat(Const(-1, (1 << bits) - len(value)), value)
+    zero, count = [~bit for bit in padded], [Const(0, 0)] * len(padded)
+    for level in range(bits):
+        pairs = range(0, len(zero), 2)  # (lower, upper) neighbours
+        count = [
+            named(
+                m, Cat(Mux(zero[i + 1], count[i], count[i + 1]), zero[i + 1]), name=f"{name}_{level}_{i // 2}"
+            )
+            for i in pairs
+        ]
+        zero = [zero[i] & zero[i + 1] for i in pairs]
+    return count[0]
+
+
+def normalize(m: Module, value: Value, shifts: list[int], *, name: str) -> tuple[Value, Value]:
+    """Shift `value` left by each of `shifts` (descending powers of two) whose bits at the top are zero.
+
+    Returns (shifted value, whether each shift was done, that of the last in bit 0). With
+    all powers of two below the width, a non-zero value ends with its highest one at the top.
+    """
+    done = []
+    for shift in shifts:
+        zero = named(m, ~value[-shift:].any(), name=f"{name}_zero{shift}")
+        value = named(m, Mux(zero, (value << shift)[: len(value)], value), name=f"{name}_shift{shift}")
+        done.append(zero)
+    return value, Cat(*reversed(done))
+
+
+def powers_below(width: int) -> list[int]:
+    """The shifts `normalize` needs for a value of `width` bits."""
+    return [1 << k for k in reversed(range((width - 1).bit_length()))]
+
+
+def shift_left(m: Module, value: Value, amount: Value, *, name: str) -> Value:
+    """`value` shifted left by `amount`, in its own width."""
+    for k in reversed(range(len(amount))):
+        shifted = (value << (1 << k))[: len(value)]
+        value = named(m, Mux(amount[k], shifted, value), name=f"{name}_{1 << k}")
+    return value
+
+
+def shift_right_sticky(m: Module, value: Value, amount: Value, *, name: str) -> Value:
+    """`value` shifted right by `amount`; bit 0 is also set if a bit that left was."""
+    for k in reversed(range(len(amount))):
+        step = 1 << k
+        if step >= len(value):
+            shifted = value.any()
+        else:
+            shifted = Cat(value[: step + 1].any(), value[step + 1 :])
+        value = named(m, Mux(amount[k], shifted, value), name=f"{name}_{step}")
+    return value
+
+
+def add_carry(a: Value, b: Value, carry: Value) -> Value:
+    """`a + b + carry` in the width of `a`, as one adder: a bit below the lowest makes the carry."""
+    return (Cat(Const(1, 1), a) + Cat(carry, b))[1 : len(a) + 1]
+
+
+def round_and_pack(m: Module, exponent: Value, significand: Value, fraction_bits: int, *, name: str) -> Value:
+    """Exponent and fraction fields, rounded to nearest, ties to even (IEEE 754-2008 clause 4.3.1).
+
+    `significand` holds the integer bit at the top, `fraction_bits` below it, and at least a guard and
+    a sticky bit below those. `exponent` is the biased exponent of the integer bit, less one: the
+    integer bit itself adds the one, so that a subnormal number gets field 0 and the carry of
+    the rounding reaches the exponent. Overflow is the caller's.
+    """
+    dropped = len(significand) - 1 - fraction_bits
+    fraction, integer = significand[dropped:-1], significand[-1]
+    up = named(
+        m, significand[dropped - 1] & (significand[: dropped - 1].any() | fraction[0]), name=f"{name}_up"
+    )
+    return add_carry(Cat(fraction, exponent), Cat(Const(0, fraction_bits), integer), up)

@@ -1,0 +1,56 @@
+"""Elaborates a component inline, or once for all its places.
+
+Amaranth converts a submodule anew at each of its places, so an array of equal processing elements
+costs time and text for each. `Modules` collects such components under their names; each place holds
+an `Instance`, and `mixpe.gen` converts every collected component once. Without a `Modules` (None) the
+same design elaborates as plain submodules, for Amaranth's simulator and platforms.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+
+
+class Modules:
+    """Components of one Verilog file, by module name, in the order of first use."""
+
+    def __init__(self):
+        self.components: dict[str, wiring.Component] = {}
+
+    def instance(
+        self, name: str, make: Callable[[], wiring.Component], module_name: str
+    ) -> tuple[Instance, object]:
+        """Returns an instance of the module `module_name`, made at its first use, and its interface.
+
+        The interface's signals are called after the instance `name`.
+        """
+        if module_name not in self.components:
+            self.components[module_name] = make()
+        signature = self.components[module_name].signature
+        interface = signature.create(path=(name,))
+        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        for path, member, value in signature.flatten(interface):
+            direction = "i" if member.flow == In else "o"
+            ports[f"{direction}_{'__'.join(str(part) for part in path)}"] = value
+        return Instance(module_name, **ports), interface
+
+
+def place(
+    m: Module,
+    name: str,
+    make: Callable[[], wiring.Component],
+    modules: Modules | None,
+    module_name: str,
+) -> Any:
+    """Adds the component that `make` returns to `m` as the submodule `name`; returns its interface.
+
+    With `modules`, only the first of all places of `module_name` makes its component.
+    """
+    if modules is None:
+        m.submodules[name] = component = make()
+        return component
+    m.submodules[name], interface = modules.instance(name, make, module_name)
+    return interface
