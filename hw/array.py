@@ -13,9 +13,10 @@ from .pe import PE, RowSum
 
 
 class Row(wiring.Component):
-    """One row: activations and `group_end` move right, weights move down into the next row.
+    """One row: activations and group ends move right, weights move down into the next row.
 
-    Element j works j cycles behind element 0. Ports as of `PE`, side by side, column 0 in the low bits;
+    Element j works j cycles behind element 0. Ports as of `SystolicArray` with one row: `acts` and `ends` of
+    the row, `weights` and `sums` of all columns, column 0 in the low bits; `weights_out` to the next row;
     `row_sum` (if `Config.has_row_sum`) appears with element 0's sum.
     """
 
@@ -25,7 +26,7 @@ class Row(wiring.Component):
         weights = config.cols * config.lanes * config.weight_bits
         members = {
             "acts": In(config.lanes * config.act_bits),
-            "group_end": In(1),
+            "ends": In(1),
             "weights": In(weights),
             "weights_out": Out(weights),
             "sums": Out(config.cols * config.sum_bits),
@@ -41,7 +42,7 @@ class Row(wiring.Component):
         pes = [
             place(m, f"pe{col}", lambda: PE(config), self.modules, f"{config.name}_pe") for col in range(config.cols)
         ]
-        acts, end = self.acts, self.group_end
+        acts, end = self.acts, self.ends
         for col, pe in enumerate(pes):
             m.d.comb += [
                 pe.acts.eq(acts),
@@ -63,6 +64,51 @@ class Row(wiring.Component):
         return m
 
 
+class Delays(wiring.Component):
+    """Delays element i of `places` >= 2 elements, `width` bits each, by i cycles.
+
+    The later half waits as long as the earlier half is, and is then delayed like an earlier one.
+    """
+
+    def __init__(self, width: int, places: int, modules: Modules | None = None, *, prefix: str = ""):
+        self.width = width
+        self.places = places
+        self.modules = modules
+        self.prefix = prefix
+        super().__init__({"i": In(width * places), "o": Out(width * places)})
+
+    def elaborate(self, platform):
+        m = Module()
+        count = (self.places + 1) // 2
+        earlier, later = self.i[: count * self.width], self.i[count * self.width :]
+        for stage in range(1, count + 1):
+            waiting = Signal.like(later, name=f"stage{stage}", reset_less=True)
+            m.d.sync += waiting.eq(later)
+            later = waiting
+        halves = [
+            delayed(m, name, half, self.width, self.modules, self.prefix)
+            for name, half in (("earlier", earlier), ("later", later))
+        ]
+        m.d.comb += self.o.eq(Cat(halves))
+        return m
+
+
+def delayed(m: Module, name: str, value, width: int, modules: Modules | None, prefix: str):
+    """Returns `value` with its element i, of `width` bits, delayed by i cycles (`Delays`)."""
+    places = len(value) // width
+    if places == 1:
+        return value
+    delays = place(
+        m,
+        name,
+        lambda: Delays(width, places, modules, prefix=prefix),
+        modules,
+        f"{prefix}_delays_{places}x{width}",
+    )
+    m.d.comb += delays.i.eq(value)
+    return delays.o
+
+
 class Skew(wiring.Component):
     """Delays row i of the activations by i cycles, column j of the weights by j, and `group_end` to match.
 
@@ -70,8 +116,9 @@ class Skew(wiring.Component):
     asks. In reset, and until the first operands arrive, every cycle ends a group.
     """
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, modules: Modules | None = None):
         self.config = config
+        self.modules = modules
         acts = config.rows * config.lanes * config.act_bits
         weights = config.cols * config.lanes * config.weight_bits
         super().__init__(
@@ -87,20 +134,12 @@ class Skew(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        for source, target, places in (
-            (self.acts, self.acts_out, config.rows),
-            (self.weights, self.weights_out, config.cols),
-        ):
-            width = len(source) // places
-            for index in range(places):
-                entering, leaving = source.word_select(index, width), target.word_select(index, width)
-                if index == 0:
-                    m.d.comb += leaving.eq(entering)
-                else:
-                    line = Signal(index * width, reset_less=True, name=f"{source.name}_line{index}")
-                    m.d.sync += line.eq(Cat(entering, line))
-                    m.d.comb += leaving.eq(line[-width:])
+        config, modules = self.config, self.modules
+        act, weight = config.lanes * config.act_bits, config.lanes * config.weight_bits
+        m.d.comb += [
+            self.acts_out.eq(delayed(m, "acts_delays", self.acts, act, modules, config.name)),
+            self.weights_out.eq(delayed(m, "weights_delays", self.weights, weight, modules, config.name)),
+        ]
         ends = Signal(config.rows, init=-1)
         m.d.sync += ends.eq(Cat(self.group_end, ends))
         m.d.comb += self.ends.eq(ends)
@@ -118,16 +157,22 @@ class SystolicArray(wiring.Component):
     the OR of its column, so groups must end at least `rows` cycles apart (`Config.group_gap`).
 
     Ports: `acts` (rows x lanes), `weights` (cols x lanes), `ends` (rows), `sums` (cols x `sum_bits`),
-    `row_sum` (if `Config.has_row_sum`); index 0 in the low bits.
+    `row_sum` (if `Config.has_row_sum`); index 0 in the low bits. `weights_out`: below the last row.
+
+    `rows`: how many of the configuration's rows; all if None. An array is built of an upper and a lower
+    half down to single rows: halves of equal size are one shared module, and OR buses are balanced trees.
     """
 
-    def __init__(self, config: Config, modules: Modules | None = None):
+    def __init__(self, config: Config, modules: Modules | None = None, *, rows: int | None = None):
         self.config = config
         self.modules = modules
+        self.rows = config.rows if rows is None else rows
+        weights = config.cols * config.lanes * config.weight_bits
         members = {
-            "acts": In(config.rows * config.lanes * config.act_bits),
-            "weights": In(config.cols * config.lanes * config.weight_bits),
-            "ends": In(config.rows),
+            "acts": In(self.rows * config.lanes * config.act_bits),
+            "weights": In(weights),
+            "weights_out": Out(weights),
+            "ends": In(self.rows),
             "sums": Out(config.cols * config.sum_bits),
         }
         if config.has_row_sum:
@@ -136,28 +181,33 @@ class SystolicArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        rows = [
-            place(m, f"row{index}", lambda: Row(config, self.modules), self.modules, f"{config.name}_row")
-            for index in range(config.rows)
+        upper, lower = self._part(m, "upper", (self.rows + 1) // 2), self._part(m, "lower", self.rows // 2)
+        parts = [part for part in (upper, lower) if part is not None]
+        m.d.comb += [
+            Cat(part.acts for part in parts).eq(self.acts),
+            Cat(part.ends for part in parts).eq(self.ends),
+            self.sums.eq(reduce(or_, (part.sums for part in parts))),
         ]
         weights = self.weights
-        for index, row in enumerate(rows):
-            m.d.comb += [
-                row.acts.eq(self.acts.word_select(index, config.lanes * config.act_bits)),
-                row.group_end.eq(self.ends[index]),
-                row.weights.eq(weights),
-            ]
-            weights = row.weights_out
-        m.d.comb += self.sums.eq(_or_tree([row.sums for row in rows]))
-        if config.has_row_sum:
-            m.d.comb += self.row_sum.eq(_or_tree([row.row_sum for row in rows]))
+        for part in parts:
+            m.d.comb += part.weights.eq(weights)
+            weights = part.weights_out
+        m.d.comb += self.weights_out.eq(weights)
+        if self.config.has_row_sum:
+            m.d.comb += self.row_sum.eq(reduce(or_, (part.row_sum for part in parts)))
         return m
 
-
-def _or_tree(values):
-    """The OR of `values` as a balanced tree, so that depth grows with the logarithm of the rows."""
-    if len(values) <= 2:
-        return reduce(or_, values)
-    half = len(values) // 2
-    return _or_tree(values[:half]) | _or_tree(values[half:])
+    def _part(self, m: Module, name: str, rows: int):
+        """Adds an array of `rows` rows: a `Row`, or again two halves; None for no rows."""
+        config, modules = self.config, self.modules
+        if rows == 0:
+            return None
+        if rows == 1:
+            return place(m, name, lambda: Row(config, modules), modules, f"{config.name}_row")
+        return place(
+            m,
+            name,
+            lambda: SystolicArray(config, modules, rows=rows),
+            modules,
+            f"{config.name}_array_{rows}_rows",
+        )

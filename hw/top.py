@@ -91,7 +91,7 @@ class Top(wiring.Component):
             return place(m, name, make, modules, f"{config.name}_{name}")
 
         pacer = add("pacer", lambda: Pacer(config))
-        skew = add("skew", lambda: Skew(config))
+        skew = add("skew", lambda: Skew(config, modules))
         array = add("array", lambda: SystolicArray(config, modules))
         drain = add("drain", lambda: DrainControl(config))
         read_out = add("read_out", lambda: ReadOut(config))

@@ -76,30 +76,21 @@ class FloatAdder(wiring.Component):
         total2 = register(m, total, name="total2")
 
         # 3: shift the highest one to the top, but no further than exponent field 1 allows.
+        # The exponent of the top bit is `lowest` + 1.
+        lowest = named(m, field2 | ~field2.any(), name="lowest")
         width = len(total)
-        # The exponent of the top bit is max(field, 1) + 1, so the shift is at most max(field, 1).
-        stop = named(
-            m,
-            Cat(
-                (field2 == k) if k > 1 else (field2 < 2) if k == 1 else Const(0, 1)
-                for k in reversed(range(width))
-            ),
-            name="stop",
-        )
+        stop = named(m, Const(1 << (width - 1), width) >> lowest, name="stop")
         shift = leading_zeros(m, total2 | stop, name="zeros")
-        zero = ~total2.any()
-        exponent = named(
-            m, (field2 + ~field2.any() - shift)[:8] & (~zero).replicate(FP32.exponent_bits), name="exponent"
-        )
+        exponent = named(m, (lowest + 1 - shift)[: FP32.exponent_bits], name="exponent")
         overflow = (field2 == FP32.exponent_max - 1) & total2[-1]
-        sign3 = register(m, sign2 & ~(zero & differ2), name="sign3")
+        sign3 = register(m, sign2 & ~(differ2 & ~total2.any()), name="sign3")
         nan3 = register(m, special2 & nan2, name="nan3")
         infinite3 = register(m, special2 | overflow, name="infinite3")
         exponent3 = register(m, exponent, name="exponent3")
         significand3 = register(m, shift_left(m, total2, shift, name="normal"), name="significand3")
 
         # 4: round.
-        magnitude = round_and_pack(m, exponent3, significand3, _FRACTION, name="round")
+        magnitude = round_and_pack(m, exponent3, significand3, _FRACTION, name="rounded")
         result = Signal(FP32.bits)
         with m.If(nan3):
             m.d.comb += result.eq(FP32.nan)

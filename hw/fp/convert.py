@@ -29,7 +29,7 @@ class IntToFloat(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        width, fraction = self.width, FP32.fraction_bits
+        width = self.width
 
         # 1: magnitude, and the coarse half of the normalization. The lowest value's magnitude fits too.
         sign = self.i[-1]
@@ -43,22 +43,17 @@ class IntToFloat(wiring.Component):
 
         # 2: the fine half, rounding.
         fine, low_zeros = normalize(m, value1, shifts[half:], name="fine")
-        zeros = Cat(low_zeros, high_zeros1)
         top = FP32.bias + width - 1  # the exponent of the top bit
-        nonzero = fine[-1]
-        if width <= FP32.significand_bits + 1:
-            field = named(
-                m, (top - zeros)[: FP32.exponent_bits] & nonzero.replicate(FP32.exponent_bits), name="field"
-            )
-            # A 25-bit magnitude has a bit more than a significand; normalized, it is zero.
-            bits = Cat(
-                Const(0, max(0, fraction - (width - 1))), fine[max(0, width - 1 - fraction) : -1], field
-            )
+        exponent = named(m, (top - Cat(low_zeros, high_zeros1))[: FP32.exponent_bits], name="exponent")
+        # Of 25 bits, a normalized magnitude has none below the significand: it is zero then.
+        exact = width <= FP32.significand_bits + 1
+        below = FP32.significand_bits + (0 if exact else 2) - width
+        significand = fine[-below:] if exact and below < 0 else Cat(Const(0, max(0, below)), fine)
+        if exact:
+            field = exponent & significand[-1].replicate(FP32.exponent_bits)
+            bits = Cat(significand[:-1], field)
         else:
-            below = (top - 1 - zeros)[: FP32.exponent_bits] & nonzero.replicate(FP32.exponent_bits)
-            field = named(m, below, name="field")
-            padded = fine if width > FP32.significand_bits + 1 else Cat(Const(0, 1), fine)
-            bits = round_and_pack(m, field, padded, fraction, name="round")
+            bits = round_and_pack(m, exponent, significand, FP32.fraction_bits, name="rounded")
         m.d.comb += self.o.eq(register(m, Cat(bits, sign1), name="o2"))
         return m
 
@@ -124,8 +119,8 @@ class FloatCast(wiring.Component):
         extra = FP32.fraction_bits - to.fraction_bits - 2  # bits below guard and sticky
         short = Cat(fraction[: extra + 1].any(), fraction[extra + 1 :], Const(1, 1))
         significand = shift_right_sticky(m, short, shift, name="significand")
-        field = (exponent - lowest)[: to.exponent_bits] & (~tiny).replicate(to.exponent_bits)
+        field = (exponent - rebias)[: to.exponent_bits]
         return (
-            round_and_pack(m, field, significand, to.fraction_bits, name="round"),
+            round_and_pack(m, field, significand, to.fraction_bits, name="rounded"),
             exponent >= rebias + to.exponent_max,
         )

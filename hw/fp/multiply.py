@@ -42,39 +42,34 @@ class FloatMultiplier(wiring.Component):
         sign1 = register(m, self.a[-1] ^ self.b[-1], name="sign1")
         nan1 = register(m, a.nan | b.nan | (a.infinite & b.zero) | (a.zero & b.infinite), name="nan1")
         infinite1 = register(m, a.infinite | b.infinite, name="infinite1")
-        zero1 = register(m, a.zero | b.zero, name="zero1")
         exponents1 = register(m, a.exponent + b.exponent, name="exponents1")
         zeros_a1, zeros_b1 = register(m, a.zeros, name="zeros_a1"), register(m, b.zeros, name="zeros_b1")
         significand_a1 = register(m, a.significand, name="significand_a1")
         significand_b1 = register(m, b.significand, name="significand_b1")
 
-        # 2: multiply. `below` is the biased exponent of the product's top bit, less one.
+        # 2: multiply. `exponent` is the biased exponent of the product's top bit; under 1, `shift` is how much.
         product = named(m, significand_a1 * significand_b1, name="product")
         bias = self.a_format.bias + self.b_format.bias - FP32.bias
-        below = named(m, (exponents1 - bias - zeros_a1 - zeros_b1).as_signed(), name="below")
-        tiny = below < 0
-        distance = named(m, (-below).as_unsigned(), name="distance")
+        exponent = named(m, (exponents1 - (bias - 1) - zeros_a1 - zeros_b1).as_signed(), name="exponent")
+        tiny = exponent < 1
+        distance = named(m, (1 - exponent)[: len(exponent)], name="distance")
         far = distance[_SHIFT_BITS:].any()
         shift = (distance[:_SHIFT_BITS] | far.replicate(_SHIFT_BITS)) & tiny.replicate(_SHIFT_BITS)
         sign2 = register(m, sign1, name="sign2")
         nan2 = register(m, nan1, name="nan2")
-        zero2 = register(m, zero1, name="zero2")
-        infinite2 = register(m, infinite1 | (~zero1 & (below >= FP32.exponent_max)), name="infinite2")
+        infinite2 = register(m, infinite1, name="infinite2")
         product2 = register(m, _top_bits(product, _FRACTION + 4), name="product2")
-        below2 = register(
-            m, below[: FP32.exponent_bits] & (~tiny).replicate(FP32.exponent_bits), name="below2"
-        )
+        exponent2 = register(m, exponent[: FP32.exponent_bits + 1], name="exponent2")
         shift2 = register(m, shift, name="shift2")
 
         # 3: bring the top bit of a normal product to the top, a subnormal one to exponent 1; round.
-        up = named(m, below2.any() & ~product2[-1], name="up")
+        up = named(m, ~product2[-1] & ~shift2.any() & (exponent2 != 1), name="up")
         raised = named(m, Mux(up, (product2 << 1)[: len(product2)], product2), name="raised")
         significand = shift_right_sticky(m, raised, shift2, name="significand")
-        exponent = named(m, (below2 - up)[: FP32.exponent_bits], name="exponent")
-        magnitude = round_and_pack(
-            m, exponent & (~zero2).replicate(FP32.exponent_bits), significand, _FRACTION, name="round"
-        )
-        overflow = (exponent == FP32.exponent_max - 1) & ~zero2
+        exponent3 = named(m, (exponent2 - up)[: len(exponent2)], name="exponent3")
+        field = exponent3[: FP32.exponent_bits]
+        magnitude = round_and_pack(m, field, significand, _FRACTION, name="rounded")
+        overflow = significand[-1] & (exponent3[-1] | field.all())
         result = Signal(FP32.bits)
         with m.If(nan2):
             m.d.comb += result.eq(FP32.nan)

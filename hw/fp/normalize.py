@@ -23,24 +23,20 @@ def named(m: Module, value: ValueLike, *, name: str) -> Signal:
 
 
 def leading_zeros(m: Module, value: Value, *, name: str) -> Value:
-    """Number of zero bits above the highest one of a non-zero `value`: a tree of log2 levels.
+    """Number of zero bits above the highest one of a non-zero `value`: a binary search.
 
     The count has `(len(value) - 1).bit_length()` bits; that of zero is undefined.
     """
     bits = (len(value) - 1).bit_length()
     # Ones fill up to a power of two below the value, where they do not count.
-    padded = Cat(Const(-1, (1 << bits) - len(value)), value)
-    zero, count = [~bit for bit in padded], [Const(0, 0)] * len(padded)
-    for level in range(bits):
-        pairs = range(0, len(zero), 2)  # (lower, upper) neighbours
-        count = [
-            named(
-                m, Cat(Mux(zero[i + 1], count[i], count[i + 1]), zero[i + 1]), name=f"{name}_{level}_{i // 2}"
-            )
-            for i in pairs
-        ]
-        zero = [zero[i] & zero[i + 1] for i in pairs]
-    return count[0]
+    value = Cat(Const(-1, (1 << bits) - len(value)), value)
+    count = []
+    for k in reversed(range(bits)):
+        upper, lower = value[1 << k :], value[: 1 << k]
+        zero = named(m, ~upper.any(), name=f"{name}_{1 << k}")
+        value = named(m, Mux(zero, lower, upper), name=f"{name}_of_{1 << k}")
+        count.append(zero)
+    return Cat(*reversed(count))
 
 
 def normalize(m: Module, value: Value, shifts: list[int], *, name: str) -> tuple[Value, Value]:
@@ -91,13 +87,12 @@ def round_and_pack(m: Module, exponent: Value, significand: Value, fraction_bits
     """Exponent and fraction fields, rounded to nearest, ties to even (IEEE 754-2008 clause 4.3.1).
 
     `significand` holds the integer bit at the top, `fraction_bits` below it, and at least a guard and
-    a sticky bit below those. `exponent` is the biased exponent of the integer bit, less one: the
-    integer bit itself adds the one, so that a subnormal number gets field 0 and the carry of
-    the rounding reaches the exponent. Overflow is the caller's.
+    a sticky bit below those. `exponent` is the integer bit's biased exponent, and becomes the
+    field if that bit is set; otherwise the number is subnormal or zero, with field 0. The carry
+    of the rounding reaches the field. Overflow is the caller's.
     """
     dropped = len(significand) - 1 - fraction_bits
     fraction, integer = significand[dropped:-1], significand[-1]
-    up = named(
-        m, significand[dropped - 1] & (significand[: dropped - 1].any() | fraction[0]), name=f"{name}_up"
-    )
-    return add_carry(Cat(fraction, exponent), Cat(Const(0, fraction_bits), integer), up)
+    up = significand[dropped - 1] & (significand[: dropped - 1].any() | fraction[0])
+    fields = Cat(fraction, exponent & integer.replicate(len(exponent)))
+    return named(m, (fields + up)[: len(fields)], name=name)
