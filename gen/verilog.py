@@ -16,7 +16,7 @@ _SCRIPT = """\
 read_rtlil <<rtlil
 {rtlil}
 rtlil
-proc
+proc -noopt
 opt_clean -purge
 memory_collect
 write_verilog -noattr

@@ -124,11 +124,9 @@ class Column(wiring.Component):
             Signal.like(source, name=f"{name}_slot{index}", reset_less=True)
             for index in range(self.config.scale_slots)
         ]
-        chosen = Signal.like(source, name=f"{name}_chosen")
-        with m.Switch(getattr(self, f"{name}_slot")):
-            for index, slot in enumerate(slots):
-                with m.Case(index):
-                    m.d.comb += chosen.eq(slot)
+        chosen, current = slots[0], getattr(self, f"{name}_slot")
+        for index, slot in enumerate(slots[1:], start=1):
+            chosen = Mux(current == index, slot, chosen)
         for index, slot in enumerate(slots):
             with m.If(self.scale_write & (self.scale_write_slot == index)):
                 m.d.sync += slot.eq(source)
