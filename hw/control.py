@@ -12,7 +12,8 @@ class Pacer(wiring.Component):
 
     A beat that ends a group (the group's last by count, or `last`) waits until the group's scales are
     there, the previous group ended `Config.group_gap` cycles ago and, if it is the first group of a
-    tile, the previous tile has left the columns (`drained`). Other beats never wait.
+    tile, the previous tile has left the columns (`drained`). Other beats never wait, but for
+    `Config.group_gap` cycles after reset, in which the array drains what it held.
 
     Ports: `operands`: a beat of all operands is there, `last`: it is the tile's last; `scales`: a beat of
     scales is there; `drained`: pulse, the pending tile's last row is read. `take`: the beat enters in this
@@ -37,14 +38,19 @@ class Pacer(wiring.Component):
         m = Module()
         config = self.config
         count = Signal(range(config.group_beats))
-        gap = Signal(range(config.group_gap))
+        gap = Signal(range(config.group_gap), init=config.group_gap - 1)
+        flushing = Signal(init=1)
         first = Signal(init=1)
         pending = Signal()
 
         ending = Signal()
         m.d.comb += [
             ending.eq((count == config.group_beats - 1) | self.last),
-            self.take.eq(self.operands & (~ending | (self.scales & ~gap.any() & ~(first & pending)))),
+            self.take.eq(
+                self.operands
+                & ~(flushing & gap.any())
+                & (~ending | (self.scales & ~gap.any() & ~(first & pending)))
+            ),
             self.group_end.eq(self.take & ending),
             self.first.eq(first),
         ]
@@ -52,6 +58,8 @@ class Pacer(wiring.Component):
             m.d.sync += count.eq(count + 1)
         with m.If(gap.any()):
             m.d.sync += gap.eq(gap - 1)
+        with m.Else():
+            m.d.sync += flushing.eq(0)
         with m.If(self.drained):
             m.d.sync += pending.eq(0)
         with m.If(self.group_end):

@@ -87,7 +87,7 @@ class FloatAdder(wiring.Component):
         nan3 = register(m, special2 & nan2, name="nan3")
         infinite3 = register(m, special2 | overflow, name="infinite3")
         exponent3 = register(m, exponent, name="exponent3")
-        significand3 = register(m, shift_left(m, total2, shift, name="normal"), name="significand3")
+        significand3 = register(m, shift_left(total2, shift), name="significand3")
 
         # 4: round.
         magnitude = round_and_pack(m, exponent3, significand3, _FRACTION, name="rounded")

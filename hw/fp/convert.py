@@ -61,9 +61,11 @@ class IntToFloat(wiring.Component):
 class FloatCast(wiring.Component):
     """FP32 to `to` (FP32, FP16 or BF16), rounded to nearest, ties to even.
 
-    IEEE 754-2008 clause 5.4.2 (convertFormat): subnormal results, overflow to infinity (clause 7.4), every NaN
-    becomes the canonical one. To FP32 it only makes NaN canonical. One result per cycle, `CAST_STAGES`
-    cycle after its operand; no flow control.
+    IEEE 754-2008 clause 5.4.2 (convertFormat): subnormal results, overflow to infinity (clause 7.4),
+    every NaN becomes the canonical one; to FP32 that is all it does. One result per cycle,
+    `CAST_STAGES` cycle after its operand; no flow control.
+
+    Raises `UserError` if `to` is no such format.
     """
 
     latency = CAST_STAGES

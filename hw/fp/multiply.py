@@ -16,10 +16,10 @@ _SHIFT_BITS = 5  # a shift by 26 already leaves only the sticky bit
 class FloatMultiplier(wiring.Component):
     """`a * b`, each widened exactly, as one correctly rounded FP32 product.
 
-    IEEE 754-2008 clause 5.4.1 (multiplication): round to nearest, ties to even, subnormals in and out, overflow to
-    infinity (clause 7.4), the sign of zero and infinity (clause 6.3), 0 * inf and every NaN give the
-    canonical NaN (clauses 6.2 and 7.2). One result per cycle, `MULTIPLY_STAGES` cycles after its
-    operands; no flow control.
+    IEEE 754-2008 clause 5.4.1 (multiplication): rounded to nearest, ties to even; subnormals in and out,
+    overflow to infinity (clause 7.4), the sign of zero and infinity (clause 6.3); 0 * inf and every NaN
+    give the canonical NaN (clauses 6.2 and 7.2). One result per cycle, `MULTIPLY_STAGES` cycles
+    after its operands; no flow control.
 
     Parameters: `a_format`, `b_format`, any of FP32, FP16 and BF16. Raises `UserError` for any other.
     """
@@ -47,7 +47,7 @@ class FloatMultiplier(wiring.Component):
         significand_a1 = register(m, a.significand, name="significand_a1")
         significand_b1 = register(m, b.significand, name="significand_b1")
 
-        # 2: multiply. `exponent` is the biased exponent of the product's top bit; under 1, `shift` is how much.
+        # 2: multiply. `exponent` is the biased exponent of the product's top bit; `shift` is how far below 1.
         product = named(m, significand_a1 * significand_b1, name="product")
         bias = self.a_format.bias + self.b_format.bias - FP32.bias
         exponent = named(m, (exponents1 - (bias - 1) - zeros_a1 - zeros_b1).as_signed(), name="exponent")

@@ -29,12 +29,12 @@ def leading_zeros(m: Module, value: Value, *, name: str) -> Value:
     """
     bits = (len(value) - 1).bit_length()
     # Ones fill up to a power of two below the value, where they do not count.
-    value = Cat(Const(-1, (1 << bits) - len(value)), value)
+    rest = named(m, Cat(Const(-1, (1 << bits) - len(value)), value), name=f"{name}_of")
     count = []
     for k in reversed(range(bits)):
-        upper, lower = value[1 << k :], value[: 1 << k]
+        upper, lower = rest[1 << k :], rest[: 1 << k]
         zero = named(m, ~upper.any(), name=f"{name}_{1 << k}")
-        value = named(m, Mux(zero, lower, upper), name=f"{name}_of_{1 << k}")
+        rest = named(m, Mux(zero, lower, upper), name=f"{name}_of_{1 << k}")
         count.append(zero)
     return Cat(*reversed(count))
 
@@ -58,23 +58,17 @@ def powers_below(width: int) -> list[int]:
     return [1 << k for k in reversed(range((width - 1).bit_length()))]
 
 
-def shift_left(m: Module, value: Value, amount: Value, *, name: str) -> Value:
+def shift_left(value: Value, amount: Value) -> Value:
     """`value` shifted left by `amount`, in its own width."""
-    for k in reversed(range(len(amount))):
-        shifted = (value << (1 << k))[: len(value)]
-        value = named(m, Mux(amount[k], shifted, value), name=f"{name}_{1 << k}")
-    return value
+    return (value << amount)[: len(value)]
 
 
 def shift_right_sticky(m: Module, value: Value, amount: Value, *, name: str) -> Value:
     """`value` shifted right by `amount`; bit 0 is also set if a bit that left was."""
     for k in reversed(range(len(amount))):
-        step = 1 << k
-        if step >= len(value):
-            shifted = value.any()
-        else:
-            shifted = Cat(value[: step + 1].any(), value[step + 1 :])
-        value = named(m, Mux(amount[k], shifted, value), name=f"{name}_{step}")
+        step = min(1 << k, len(value) - 1)
+        shifted = Cat(value[: step + 1].any(), value[step + 1 :])
+        value = named(m, Mux(amount[k], shifted, value), name=f"{name}_{1 << k}")
     return value
 
 

@@ -1,0 +1,13 @@
+"""cocotb benches: each module holds the tests of one design, run by `mixpe.verif.runner.simulate`."""
+
+import numpy as np
+
+
+def bench_rng() -> np.random.Generator:
+    """A NumPy generator seeded from `cocotb.RANDOM_SEED`, which cocotb sets for each test of a run.
+
+    To be called inside a test: the same run seed and test name give the same numbers.
+    """
+    import cocotb  # the seed exists only inside a simulation
+
+    return np.random.default_rng(cocotb.RANDOM_SEED)

@@ -1,0 +1,54 @@
+"""Whole arrays against the golden model, under every simulator."""
+
+import dataclasses
+import json
+
+import pytest
+
+from mixpe.gen.write import design_verilog
+from mixpe.hw.config import Config
+from mixpe.verif.runner import SIMULATORS, simulate
+
+CONFIGS = {
+    "1x1": Config(rows=1, cols=1, group=8),
+    "row, unsigned, lanes": Config(
+        rows=1, cols=5, group=16, weight_signed=False, zero_point=True, lanes=4, act_bits=6
+    ),
+    "column, token scale": Config(rows=6, cols=1, group=9, lanes=2, token_scale=True, out_format="fp16"),
+    "3x5, unsigned only": Config(rows=3, cols=5, group=5, weight_bits=3, weight_signed=False, out_format="bf16"),
+    "4x7, wide": Config(rows=4, cols=7, group=40, weight_bits=8, act_bits=16, zero_point=True, token_scale=True),
+    "2x3, groups of one": Config(
+        rows=2, cols=3, group=1, weight_bits=2, act_bits=4, lanes=8, datapath="multiplier", zero_point=True
+    ),
+    "16x16": Config(),
+    "16x16, lanes": Config(
+        group=64,
+        lanes=4,
+        weight_signed=False,
+        zero_point=True,
+        datapath="multiplier",
+        token_scale=True,
+        out_format="fp16",
+    ),
+}
+
+
+def run_matmul(config: Config, verilog: str, simulator: str, folder, **options) -> None:
+    """Runs the bench of `config` on `verilog`."""
+    source = folder / f"{config.name}.v"
+    source.write_text(verilog)
+    simulate(
+        sources=[source],
+        top=config.name,
+        bench="mixpe.verif.benches.matmul",
+        simulator=simulator,
+        build_dir=folder / simulator,
+        env={"MIXPE_CONFIG": json.dumps(dataclasses.asdict(config))},
+        **options,
+    )
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_matmul(config, simulator, tmp_path):
+    run_matmul(config, design_verilog(config), simulator, tmp_path)

@@ -1,0 +1,235 @@
+"""The streams' bit layout against a bit-by-bit reading of its description."""
+
+from itertools import product
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from mixpe.hw.config import Config
+from mixpe.hw.errors import UserError
+from mixpe.quant.bits import from_beats, to_beats
+from mixpe.quant.golden import mpgemm
+from mixpe.quant.packing import (
+    Beats,
+    beat_index,
+    pack_acts,
+    pack_matmul,
+    pack_outputs,
+    pack_scales,
+    pack_tokens,
+    pack_weights,
+    pad_operands,
+    tiles,
+    unpack_acts,
+    unpack_outputs,
+    unpack_scales,
+    unpack_tokens,
+    unpack_weights,
+)
+
+
+def operands(config: Config, m: int, k: int, n: int, seed: int = 0) -> tuple[Any, Any, Any, Any, Any]:
+    rng = np.random.default_rng(seed)
+    code, groups = config.weight_code, -(-k // config.group)
+    a = rng.integers(config.act.min, config.act.max, (m, k), endpoint=True)
+    q = rng.integers(code.min, code.max, (k, n), endpoint=True)
+    s = rng.integers(0, 1 << 16, (groups, n), dtype=np.uint16).view(np.float16)
+    z = rng.integers(code.min, code.max, (groups, n), endpoint=True) if config.zero_point else None
+    t = rng.integers(0, 1 << 32, m, dtype=np.uint32).view(np.float32) if config.token_scale else None
+    return a, q, s, z, t
+
+
+def bit_fields(value: int, position: int, width: int) -> int:
+    return (value >> position) & ((1 << width) - 1)
+
+
+def expected_streams(a, q, s, z, t, config: Config) -> Beats:
+    """The layout, one field at a time, in plain Python."""
+    (m, k), n = a.shape, q.shape[1]
+    ab, wb, lanes = config.act_bits, config.weight_bits, config.lanes
+    beats = Beats()
+    for row, col in product(range(0, m, config.rows), range(0, n, config.cols)):
+        for g, start in enumerate(range(0, k, config.group)):
+            stop = min(start + config.group, k)
+            for beat in range(start, stop, lanes):
+                acts = weights = 0
+                for lane, i, j in product(range(lanes), range(config.rows), range(config.cols)):
+                    if beat + lane < stop and row + i < m:
+                        acts |= (int(a[row + i, beat + lane]) % 2**ab) << ((i * lanes + lane) * ab)
+                    if beat + lane < stop and col + j < n:
+                        weights |= (int(q[beat + lane, col + j]) % 2**wb) << ((j * lanes + lane) * wb)
+                last = stop == k and beat + lanes >= stop
+                beats.acts.append(acts | last << (config.rows * lanes * ab))
+                beats.weights.append(weights)
+            scales = 0
+            for j in range(min(config.cols, n - col)):
+                scales |= int(s.view(np.uint16)[g, col + j]) << (16 * j)
+                if z is not None:
+                    scales |= (int(z[g, col + j]) % 2**wb) << (16 * config.cols + wb * j)
+            beats.scales.append(scales)
+        if t is not None:
+            codes = t.view(np.uint32)[row : row + config.rows].tolist()
+            beats.tokens.extend(codes + [0] * (config.rows - len(codes)))
+    return beats
+
+
+ODD = Config(
+    rows=3, cols=2, group=5, lanes=2, act_bits=5, weight_bits=3, weight_signed=False, token_scale=True
+)
+CONFIGS = [
+    Config(rows=1, cols=1, group=4),
+    Config(rows=2, cols=3, group=8, lanes=4, zero_point=True),
+    ODD,
+    Config(rows=4, cols=5, group=6, lanes=8, act_bits=16, weight_bits=8, zero_point=True, token_scale=True),
+    Config(rows=2, cols=2, group=7, act_bits=11, weight_bits=7, weight_signed=False, zero_point=True),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@pytest.mark.parametrize("size", [(1, 1, 1), (5, 13, 7), (4, 16, 6), (2, 24, 3)])
+def test_layout_of_a_product(config, size):
+    arrays = operands(config, *size)
+    assert pack_matmul(*arrays, config) == expected_streams(*arrays, config)
+
+
+def test_layout_of_a_known_product():
+    """Written out by hand: 2 rows, 2 columns, 2 lanes, a group of 3, K = 4."""
+    config = Config(rows=2, cols=2, lanes=2, group=3, zero_point=True, token_scale=True)
+    a = np.array([[1, 2, 3, 4], [-1, -2, -3, -4]])
+    q = np.array([[1], [-1], [2], [-8]])
+    s, z = np.array([[1.0], [-2.0]], np.float16), np.array([[7], [-8]])
+    beats = pack_matmul(a, q, s, z, np.array([1.0, -1.0], np.float32), config)
+    assert beats.acts == [0x0_FEFF_0201, 0x0_00FD_0003, 0x1_00FC_0004]
+    assert beats.weights == [0x00F1, 0x0002, 0x0008]
+    assert beats.scales == [0x07_0000_3C00, 0x08_0000_C000]
+    assert beats.tokens == [0x3F800000, 0xBF800000]
+
+
+def test_tiles_go_across_then_down():
+    assert list(tiles(5, 3, Config(rows=2, cols=2))) == [(0, 0), (0, 2), (2, 0), (2, 2), (4, 0), (4, 2)]
+
+
+def test_every_group_starts_a_beat():
+    index = beat_index(12, Config(group=5, lanes=4))
+    assert index.tolist() == [[0, 1, 2, 3], [4, -1, -1, -1], [5, 6, 7, 8], [9, -1, -1, -1], [10, 11, -1, -1]]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_unpacking_inverts_packing(config):
+    k = 3 * config.group - 1
+    a, q, s, z, t = operands(config, config.rows, k, config.cols)
+    np.testing.assert_array_equal(unpack_acts(pack_acts(a, config), k, config), a)
+    np.testing.assert_array_equal(unpack_weights(pack_weights(q, config), k, config), q)
+    s_back, z_back = unpack_scales(pack_scales(s, z, config), k, config)
+    np.testing.assert_array_equal(s_back.view(np.uint16), s.view(np.uint16))
+    if z is None:
+        assert z_back is None
+    else:
+        np.testing.assert_array_equal(z_back, z)
+    if t is not None:
+        t_back = unpack_tokens(pack_tokens(t, config), config)
+        np.testing.assert_array_equal(t_back.view(np.uint32), t.view(np.uint32))
+    assert pack_tokens(None, Config()) == []
+
+
+@pytest.mark.parametrize("out_format", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (7, 9)])
+def test_outputs(out_format, size):
+    config = Config(rows=3, cols=4, out_format=out_format)
+    bits, (m, n) = config.out.bits, size
+    dtype = {"fp32": np.float32, "fp16": np.float16, "bf16": ml_dtypes.bfloat16}[out_format]
+    codes = np.random.default_rng(0).integers(0, 1 << bits, size, dtype=f"u{bits // 8}")
+    beats = pack_outputs(codes.view(dtype), config)
+    assert len(beats) == len(list(tiles(m, n, config))) * 3
+    for tile, (row, col) in enumerate(tiles(m, n, config)):
+        for i in range(3):
+            beat = beats[3 * tile + i]
+            assert beat >> (4 * bits) == (i == 2)
+            for j in range(4):
+                inside = row + i < m and col + j < n
+                assert bit_fields(beat, j * bits, bits) == (codes[row + i, col + j] if inside else 0)
+    back = unpack_outputs(beats, m, n, config)
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back.view(codes.dtype), codes)
+
+
+def test_streams_hold_the_whole_product():
+    """Unpacked tile by tile, multiplied by the golden model, packed again: the product and its padding."""
+    config = Config(rows=3, cols=4, group=6, lanes=4, zero_point=True, token_scale=True, weight_signed=False)
+    arrays = operands(config, 7, 20, 9)
+    beats, k = pack_matmul(*arrays, config), 20
+    results = []
+    for tile, _ in enumerate(tiles(7, 9, config)):
+        acts, weights, scales, tokens = (
+            stream[tile * count : (tile + 1) * count]
+            for stream, count in [(beats.acts, 7), (beats.weights, 7), (beats.scales, 4), (beats.tokens, 3)]
+        )
+        a, q = unpack_acts(acts, k, config), unpack_weights(weights, k, config)
+        (s, z), t = unpack_scales(scales, k, config), unpack_tokens(tokens, config)
+        results += pack_outputs(mpgemm(a, q, s, z, t=t, config=config), config)
+    padded_a, padded_q, padded_s, padded_z, padded_t = pad_operands(*arrays, config)
+    padded = mpgemm(padded_a, padded_q, padded_s, padded_z, t=padded_t, config=config)
+    assert padded.shape == (9, 12)
+    assert results == pack_outputs(padded, config)
+    a, q, s, z, t = arrays
+    out = mpgemm(a, q, s, z, t=t, config=config)
+    np.testing.assert_array_equal(unpack_outputs(results, 7, 9, config).view(np.uint32), out.view(np.uint32))
+
+
+def test_long_streams():
+    """More beats than one chunk, and beats of 8192 bits."""
+    config = Config(rows=128, cols=128, lanes=8, group=100)
+    a, q, _, _, _ = operands(config, 128, 4001, 128)
+    acts, weights = pack_acts(a, config), pack_weights(q, config)
+    assert len(acts) == len(weights) == 40 * 13 + 1
+    assert acts[-1] >> (128 * 64) == 1
+    np.testing.assert_array_equal(unpack_acts(acts, 4001, config), a)
+    np.testing.assert_array_equal(unpack_weights(weights, 4001, config), q)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7, 8, 11, 16, 31, 32])
+def test_bit_fields(width):
+    values = np.random.default_rng(width).integers(0, 1 << width, (6, 5), dtype=np.uint32)
+    beats = to_beats(values, width)
+    assert beats == [sum(int(v) << (i * width) for i, v in enumerate(row)) for row in values]
+    np.testing.assert_array_equal(from_beats("x", beats, 5, width), values)
+
+
+SMALL = Config(rows=2, cols=2, group=4, zero_point=True, token_scale=True)
+A, Q, S, Z, _ = operands(SMALL, 2, 5, 2)
+ACTS, WEIGHTS, SCALES = pack_acts(A, SMALL), pack_weights(Q, SMALL), pack_scales(S, Z, SMALL)
+OUTPUTS = pack_outputs(np.zeros((2, 2), np.float32), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "message"),
+    [
+        (pack_acts, (np.zeros((3, 5), int),), "a must have at most 2 rows in one tile, not 3"),
+        (pack_acts, (A + 300,), r"a\[0, 0\] must be INT8"),
+        (pack_weights, (np.zeros((5, 3), int),), "q must have at most 2 columns in one tile, not 3"),
+        (pack_weights, (Q + 16,), r"q\[0, 0\] must be INT4"),
+        (pack_scales, (S, None), "z is missing"),
+        (pack_scales, (S, Z[:1]), r"z must have the shape of s, \(2, 2\), not \(1, 2\)"),
+        (pack_scales, (S.astype(float), Z), "s must have dtype float16"),
+        (pack_tokens, (np.zeros(3, np.float32),), "t must have at most 2 rows in one tile, not 3"),
+        (pack_outputs, (np.zeros((2, 2), np.float16),), r"out must be a non-empty float32 array \[M, N\]"),
+        (pack_outputs, (np.zeros((0, 2), np.float32),), r"out must be a non-empty float32 array \[M, N\]"),
+        (pack_matmul, (A, Q[:4], S, Z, np.zeros(2, np.float32)), "q must have K = 5 rows"),
+        (unpack_acts, (ACTS[:-1], 5), "acts must have 5 beats, not 4"),
+        (unpack_acts, (ACTS[:-1] + [ACTS[-1] & 0xFFFF], 5), r"acts\[4\] must have last = 1 in bit 16"),
+        (unpack_acts, ([ACTS[-1]] + ACTS[1:], 5), r"acts\[0\] must have last = 0 in bit 16"),
+        (unpack_weights, (WEIGHTS + [0], 5), "weights must have 5 beats, not 6"),
+        (unpack_weights, ([256] + WEIGHTS[1:], 5), r"weights\[0\] must be an unsigned integer of 8 bits"),
+        (unpack_weights, ([-1] + WEIGHTS[1:], 5), r"weights\[0\] .* not a negative one"),
+        (unpack_scales, (SCALES[:1], 5), "scales must have 2 beats, not 1"),
+        (unpack_scales, ([1 << 40, 0], 5), r"scales\[0\] must be an unsigned integer of 8 bits"),
+        (unpack_tokens, ([0],), "tokens must have 2 beats, not 1"),
+        (unpack_outputs, (OUTPUTS, 3, 2), "outputs must have 4 beats, not 2"),
+        (unpack_outputs, (OUTPUTS[::-1], 2, 2), r"outputs\[0\] must have last = 0 in bit 64"),
+    ],
+)
+def test_refusals(function, arguments, message):
+    with pytest.raises(UserError, match=message):
+        function(*arguments, SMALL)
