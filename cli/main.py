@@ -6,6 +6,7 @@ import click
 
 from ..hw.errors import UserError
 from .options import config_help
+from .synth import synth
 from .verilog import verilog
 
 
@@ -17,7 +18,7 @@ def cli() -> None:
     """Generate, prove and measure hardware for mixed-precision matrix multiplication."""
 
 
-for command in (verilog,):
+for command in (verilog, synth):
     cli.add_command(command)
 
 

@@ -1,0 +1,1 @@
+"""From Verilog to gates: Yosys, Liberty files, area."""

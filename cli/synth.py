@@ -1,0 +1,60 @@
+"""`mixpe synth`: cells and area of a design."""
+
+import tempfile
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..gen.files import write_file
+from ..gen.write import write_design
+from ..hw.config import Config
+from ..quant.data import find_library
+from ..synth.flow import Recipe, synthesize
+from ..synth.liberty import read_library
+from ..synth.report import parts, records, table, to_json
+from .options import config_options, out_dir_option
+
+
+@click.command()
+@config_options
+@click.option(
+    "--lib",
+    metavar="NAME|PATH",
+    default=None,
+    help="Cell library: sky130hd, sg13g2, asap7, or a Liberty file, gzipped or not [generic gates].",
+)
+@click.option("--flatten", is_flag=True, help="Synthesize every module alone, with all below it dissolved.")
+@click.option(
+    "--booth/--no-booth", default=True, help="Multiply by Yosys's Booth or default multipliers [--booth]."
+)
+@out_dir_option
+def synth(config: Config, lib: str | None, flatten: bool, booth: bool, out_dir: Path | None) -> None:
+    """Count cells and area of a design's modules with Yosys; write synth.json."""
+    recipe = Recipe(flatten=flatten, booth=booth)
+    out_dir = out_dir or Path("build") / config.name
+    with tempfile.TemporaryDirectory(prefix="mixpe-synth-") as temporary:
+        folder = Path(temporary)
+        library = read_library(_library_name(lib), find_library(lib), folder / "liberty") if lib else None
+        with Console(stderr=True).status(f"{config.name}: writing Verilog") as status:
+            design = write_design(config, out_dir)
+            (out_dir / "synth.json").unlink(missing_ok=True)  # it speaks of an earlier Verilog
+            synthesis = synthesize(
+                design.verilog,
+                config.name,
+                [part.module for part in parts(config)],
+                folder,
+                out_dir / "synth.log",
+                library=library,
+                recipe=recipe,
+                progress=lambda step: status.update(f"{config.name}: Yosys, {step}"),
+            )
+    found = records(config, synthesis, library, recipe)
+    path = write_file(out_dir / "synth.json", to_json(found))
+    # A narrow terminal would cut off digits.
+    Console(width=max(Console().width, 100)).print(table(found))
+    click.echo(f"wrote {path}")
+
+
+def _library_name(lib: str) -> str:
+    return Path(lib).name.removesuffix(".gz").removesuffix(".lib")

@@ -1,0 +1,168 @@
+"""The synthesis flow: from Verilog to counted cells of a library, or of Yosys's generic gates.
+
+A module that holds registers and is placed in several places is synthesized once and counted as often
+as it is placed, so that an array costs the time of one processing element; so are the modules reported
+on. Everything else is dissolved into the module that places it. Ports of shared modules stay: a
+neighbour's constant or unused output saves no gate. With `flatten`, every reported module is
+synthesized alone, with all below it dissolved.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..hw.errors import UserError
+from .liberty import Library
+from .netlist import Netlist, is_yosys_register
+from .yosys import SynthesisError, run_yosys
+
+# Registers become these before generic gates are counted: resets and enables are then gates, as they are
+# in a library whose flip-flops have none. Asynchronous resets stay part of the flip-flop.
+_GENERIC_REGISTERS = "dfflegalize -cell $_DFF_P_ 01 -cell $_DFF_PP0_ 01 -cell $_DFF_PP1_ 01"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to synthesize.
+
+    flatten: dissolve shared modules too.
+    booth: Yosys maps `*` to Booth multipliers, else to its default ones. Which is smaller depends on the
+        operands and on what stands around the multiplier.
+    """
+
+    flatten: bool = False
+    booth: bool = True
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one module and all below it; areas in um2, None without a library."""
+
+    by_type: dict[str, int]
+    registers: int
+    area: float | None
+    area_registers: float | None
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_type.values())
+
+    @property
+    def logic(self) -> int:
+        return self.total - self.registers
+
+    @property
+    def area_logic(self) -> float | None:
+        return None if self.area is None or self.area_registers is None else self.area - self.area_registers
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Cells of each reported module, and how many times the top places it."""
+
+    cells: dict[str, Cells]
+    instances: dict[str, int]
+
+
+def synthesize(
+    verilog: Path,
+    top: str,
+    modules: Sequence[str],
+    folder: Path,
+    log: Path,
+    *,
+    library: Library | None = None,
+    recipe: Recipe = Recipe(),
+    progress: Callable[[str], None] | None = None,
+) -> Synthesis:
+    """Synthesizes module `top` of the file `verilog`; reports `top` and those of `modules` that it places.
+
+    `folder` takes temporary files, `log` what Yosys prints; `progress` is told each step. Without
+    `library`, cells are Yosys's generic gates: two-input gates, multiplexers and plain flip-flops.
+
+    Raises `SynthesisError` where Yosys fails, for a latch, a combinational loop, an undriven wire, and a cell
+    that is not of the library.
+    """
+    try:
+        shutil.copyfile(verilog, folder / "design.v")
+    except OSError as error:
+        raise UserError(f"Verilog file {verilog} cannot be read: {error.strerror or error}") from None
+    elaborated = _elaborate(top, folder, log, progress)
+    instances = elaborated.instances(top)
+    reported = list(dict.fromkeys([top, *(name for name in modules if name in instances)]))
+    if recipe.flatten:
+        runs, keep = reported, []
+    else:
+        shared = [
+            name for name in instances if elaborated.places(name) > 1 and elaborated.has_registers(name)
+        ]
+        runs, keep = [top], sorted({*reported, *shared})
+    mapping = "\n".join(_mapping(library, folder))
+    scripts = ["read_verilog design.v", f"hierarchy -check -top {top}", "design -save source"]
+    for number, module in enumerate(runs):
+        scripts += ["design -load source", f"hierarchy -check -top {module}"]
+        scripts += [f"setattr -mod -set keep_hierarchy 1 {' '.join(keep)}"] if keep else []
+        scripts += [
+            f"synth -flatten -top {module} -latches error{' -booth' if recipe.booth else ''}",
+            "delete */t:$scopeinfo",
+            mapping,
+            "opt_clean -purge",
+            f"tee -q -o cells{number}.json stat -json",
+        ]
+    run_yosys("\n".join(scripts) + "\n", folder, log, progress)
+    cells: dict[str, Cells] = {}
+    for number, module in enumerate(runs):
+        netlist = Netlist.read(folder / f"cells{number}.json")
+        for name in [module] if recipe.flatten else reported:
+            cells[name] = _count(name, netlist.cells(name), library)
+    return Synthesis(cells, {name: instances[name] for name in reported})
+
+
+def _elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None] | None) -> Netlist:
+    script = ["read_verilog design.v", f"hierarchy -check -top {top}", "proc", "check -assert"]
+    run_yosys("\n".join([*script, "tee -q -o source.json stat -json", ""]), folder, log, progress)
+    return Netlist.read(folder / "source.json")
+
+
+def _mapping(library: Library | None, folder: Path) -> list[str]:
+    """Yosys commands from generic gates to mapped ones.
+
+    Cells that the library marks as not for use or as special (isolation cells, level shifters, always-on)
+    are named to Yosys: sky130 has no `dont_use`, and ABC takes its isolation cells for AND gates.
+    """
+    if library is None:
+        return [_GENERIC_REGISTERS, "opt -nodffe -nosdff", "abc"]
+    files = " ".join(f"-liberty {path.relative_to(folder)}" for path in library.paths)
+    unusable = "".join(f" -dont_use {name}" for name in library.unusable)
+    return [f"dfflibmap {files}{unusable}", "opt", f"abc {files}{unusable}"]
+
+
+def _count(module: str, by_type: Counter[str], library: Library | None) -> Cells:
+    kinds = {name: _is_register(module, name, library) for name in by_type}
+    registers = sum(count for name, count in by_type.items() if kinds[name])
+    area = area_registers = None
+    if library is not None:
+        areas = {name: _area(name, library) * count for name, count in by_type.items()}
+        area = sum(areas.values())
+        area_registers = sum(value for name, value in areas.items() if kinds[name])
+    return Cells(dict(sorted(by_type.items())), registers, area, area_registers)
+
+
+def _is_register(module: str, cell: str, library: Library | None) -> bool:
+    if library is None:
+        if not cell.startswith("$_"):
+            raise SynthesisError(f"cell {cell} of module {module} is left unmapped: it is no generic gate")
+        return is_yosys_register(cell)
+    if cell not in library.cells:
+        raise SynthesisError(
+            f"cell {cell} of module {module} is left unmapped: library {library.name} has none for it"
+        )
+    return library.cells[cell].kind == "register"
+
+
+def _area(cell: str, library: Library) -> float:
+    if (area := library.cells[cell].area) is None:
+        raise UserError(f"library {library.name} gives no area of cell {cell}, which the design uses")
+    return area

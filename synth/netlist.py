@@ -1,0 +1,78 @@
+"""Cells of a synthesized hierarchy: counted module by module, added up through it."""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+# Registers among Yosys's own cells: words ($dff, $sdffe, $mem_v2 ...) and gates ($_SDFFE_PP0P_ ...).
+_REGISTER = re.compile(r"\$_?(?:al|a|s)?d?ff|\$mem", re.IGNORECASE)
+
+
+def is_yosys_register(cell_type: str) -> bool:
+    """Whether a cell of Yosys's own library is a flip-flop or a memory."""
+    return _REGISTER.match(cell_type) is not None
+
+
+@dataclass(frozen=True)
+class Netlist:
+    """Modules of a design. `modules[m]` counts cells of each type in module m, submodules among them."""
+
+    modules: dict[str, Counter[str]]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads what Yosys's `stat -json` wrote."""
+        text = path.read_text(encoding="utf-8")
+        modules = json.loads(text[text.index("{") :])["modules"]
+        return cls(
+            {name.removeprefix("\\"): Counter(m.get("num_cells_by_type", {})) for name, m in modules.items()}
+        )
+
+    @cached_property
+    def _totals(self) -> dict[str, Counter[str]]:
+        totals: dict[str, Counter[str]] = {}
+
+        def visit(module: str) -> Counter[str]:
+            if module not in totals:
+                total: Counter[str] = Counter()
+                for cell_type, count in self.modules[module].items():
+                    if cell_type in self.modules:
+                        for inner, inner_count in visit(cell_type).items():
+                            total[inner] += count * inner_count
+                    else:
+                        total[cell_type] += count
+                totals[module] = total
+            return totals[module]
+
+        for module in self.modules:
+            visit(module)
+        return totals
+
+    def cells(self, module: str) -> Counter[str]:
+        """Cells in `module` and everything below it, by type."""
+        return self._totals[module]
+
+    def instances(self, top: str) -> Counter[str]:
+        """How many times each module is placed below `top`; `top` once."""
+        counts: Counter[str] = Counter()
+
+        def visit(module: str, times: int) -> None:
+            counts[module] += times
+            for cell_type, count in self.modules[module].items():
+                if cell_type in self.modules:
+                    visit(cell_type, times * count)
+
+        visit(top, 1)
+        return counts
+
+    def places(self, module: str) -> int:
+        """In how many places the modules together name `module`."""
+        return sum(cells[module] for cells in self.modules.values())
+
+    def has_registers(self, module: str) -> bool:
+        """Whether `module` or anything below it holds state, before mapping to a library."""
+        return any(is_yosys_register(cell_type) for cell_type in self.cells(module))
