@@ -1,6 +1,7 @@
 """The `mixpe` command: parses, calls, prints."""
 
 import sys
+from typing import NoReturn
 
 import click
 
@@ -11,7 +12,9 @@ from .verilog import verilog
 
 
 @click.group(
-    epilog=config_help(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    no_args_is_help=False,  # a missing command is one line too
+    epilog=config_help(),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="mixpe", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -36,7 +39,7 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     click.echo(f"mixpe: error: {' '.join(message.split())}", err=True)
     sys.exit(2)
 

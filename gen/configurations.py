@@ -10,11 +10,12 @@ from ..hw.config import Config
 from ..hw.errors import UserError
 
 DEFAULT = "w4a8_16x16_g128"
+_PACKAGE = __name__.rpartition(".")[0]
 
 
 def named_configurations() -> list[str]:
     """Names of the packaged configurations, sorted."""
-    folder = resources.files(__package__) / "configs"
+    folder = resources.files(_PACKAGE) / "configs"
     return sorted(path.name.removesuffix(".toml") for path in folder.iterdir() if path.name.endswith(".toml"))
 
 
@@ -40,7 +41,7 @@ def _default(key: str) -> Any:
 def _read(source: str) -> dict[str, Any]:
     names = named_configurations()
     if source in names:
-        text = (resources.files(__package__) / "configs" / f"{source}.toml").read_text()
+        text = (resources.files(_PACKAGE) / "configs" / f"{source}.toml").read_text()
     elif source.endswith(".toml"):
         try:
             text = Path(source).read_text(encoding="utf-8")
@@ -51,7 +52,7 @@ def _read(source: str) -> dict[str, Any]:
         raise UserError(f"configuration must be one of {known}, or the path of a .toml file, not {source!r}")
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # of too long a number, too deep a list
         raise UserError(f"configuration file {source} is not TOML: {error}") from None
     known = [field.name for field in dataclasses.fields(Config)]
     for key in values:

@@ -166,6 +166,7 @@ module {name}_tb;
   initial begin
     repeat (2) @(posedge clk);
     rst <= 0;
+    repeat (CYCLES) @(posedge clk); // after reset no beat is taken for a while
     restart;
     waits = 1;
     restart;

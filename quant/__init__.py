@@ -1,0 +1,4 @@
+"""The software side in NumPy: golden model, quantizers, stream packing, data files, a small LLM.
+
+Nothing here imports the hardware; widths and formats come from `mixpe.hw.config` and `mixpe.hw.formats`.
+"""

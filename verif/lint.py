@@ -19,7 +19,7 @@ from pathlib import Path
 from ..gen.configurations import load_config, named_configurations
 from ..gen.write import write_design
 from ..hw.config import Config
-from .runner import _verilator_environment as verilator_environment
+from .runner import verilator_environment
 
 ODD = (
     Config(rows=1, cols=1),

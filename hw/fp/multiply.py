@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import MULTIPLY_STAGES
 from ..errors import UserError
-from ..formats import FLOAT_FORMATS, FP32, FloatFormat
+from ..formats import FLOAT_FORMATS, FP16, FP32, FloatFormat
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
 _FRACTION = FP32.fraction_bits
@@ -21,15 +21,32 @@ class FloatMultiplier(wiring.Component):
     give the canonical NaN (clauses 6.2 and 7.2). One result per cycle, `MULTIPLY_STAGES` cycles
     after its operands; no flow control.
 
-    Parameters: `a_format`, `b_format`, any of FP32, FP16 and BF16. Raises `UserError` for any other.
+    Parameters
+    ----------
+    a_format, b_format: any of FP32, FP16 and BF16.
+    a_integer: None, or a width w of 2 to 40, if `a` is FP32 and always what `IntToFloat(w)` gives; `b` must
+        be FP16. Then no product is subnormal or overflows, and the logic for that is left out.
+
+    Raises `UserError` for any other.
     """
 
     latency = MULTIPLY_STAGES
 
-    def __init__(self, a_format: FloatFormat = FP32, b_format: FloatFormat = FP32):
+    def __init__(
+        self,
+        a_format: FloatFormat = FP32,
+        b_format: FloatFormat = FP32,
+        *,
+        a_integer: int | None = None,
+    ):
         for name, value in (("a_format", a_format), ("b_format", b_format)):
             if value not in FLOAT_FORMATS.values():
                 raise UserError(f"{name} must be one of {', '.join(FLOAT_FORMATS)}, not {value!r}")
+        if a_integer is not None and (a_format, b_format) != (FP32, FP16):
+            raise UserError(f"a_integer needs a_format FP32 and b_format FP16, not {a_format} and {b_format}")
+        if a_integer is not None and not 2 <= a_integer <= 40:
+            raise UserError(f"a_integer must be 2 to 40, not {a_integer!r}")
+        self.a_integer = a_integer
         self.a_format = a_format
         self.b_format = b_format
         super().__init__({"a": In(a_format.bits), "b": In(b_format.bits), "o": Out(FP32.bits)})
@@ -38,12 +55,15 @@ class FloatMultiplier(wiring.Component):
         m = Module()
 
         # 1: normalize the significands of subnormal operands.
-        a, b = _Operand(m, self.a, self.a_format, "a"), _Operand(m, self.b, self.b_format, "b")
+        normal = self.a_integer is not None  # every product but zero is a normal number
+        a = _Integer(self.a, self.a_integer) if normal else _Operand(m, self.a, self.a_format, "a")
+        b = _Operand(m, self.b, self.b_format, "b")
         sign1 = register(m, self.a[-1] ^ self.b[-1], name="sign1")
         nan1 = register(m, a.nan | b.nan | (a.infinite & b.zero) | (a.zero & b.infinite), name="nan1")
         infinite1 = register(m, a.infinite | b.infinite, name="infinite1")
         exponents1 = register(m, a.exponent + b.exponent, name="exponents1")
-        zeros_a1, zeros_b1 = register(m, a.zeros, name="zeros_a1"), register(m, b.zeros, name="zeros_b1")
+        zeros_a1 = 0 if normal else register(m, a.zeros, name="zeros_a1")
+        zeros_b1 = register(m, b.zeros, name="zeros_b1")
         significand_a1 = register(m, a.significand, name="significand_a1")
         significand_b1 = register(m, b.significand, name="significand_b1")
 
@@ -51,25 +71,22 @@ class FloatMultiplier(wiring.Component):
         product = named(m, significand_a1 * significand_b1, name="product")
         bias = self.a_format.bias + self.b_format.bias - FP32.bias
         exponent = named(m, (exponents1 - (bias - 1) - zeros_a1 - zeros_b1).as_signed(), name="exponent")
-        tiny = exponent < 1
-        distance = named(m, (1 - exponent)[: len(exponent)], name="distance")
-        far = distance[_SHIFT_BITS:].any()
-        shift = (distance[:_SHIFT_BITS] | far.replicate(_SHIFT_BITS)) & tiny.replicate(_SHIFT_BITS)
         sign2 = register(m, sign1, name="sign2")
         nan2 = register(m, nan1, name="nan2")
         infinite2 = register(m, infinite1, name="infinite2")
         product2 = register(m, _top_bits(product, _FRACTION + 4), name="product2")
         exponent2 = register(m, exponent[: FP32.exponent_bits + 1], name="exponent2")
-        shift2 = register(m, shift, name="shift2")
+        shift2 = None if normal else register(m, _shift(m, exponent), name="shift2")
 
         # 3: bring the top bit of a normal product to the top, a subnormal one to exponent 1; round.
-        up = named(m, ~product2[-1] & ~shift2.any() & (exponent2 != 1), name="up")
+        raisable = 1 if shift2 is None else ~shift2.any() & (exponent2 != 1)
+        up = named(m, ~product2[-1] & raisable, name="up")
         raised = named(m, Mux(up, (product2 << 1)[: len(product2)], product2), name="raised")
-        significand = shift_right_sticky(m, raised, shift2, name="significand")
+        significand = raised if shift2 is None else shift_right_sticky(m, raised, shift2, name="significand")
         exponent3 = named(m, (exponent2 - up)[: len(exponent2)], name="exponent3")
         field = exponent3[: FP32.exponent_bits]
         magnitude = round_and_pack(m, field, significand, _FRACTION, name="rounded")
-        overflow = significand[-1] & (exponent3[-1] | field.all())
+        overflow = 0 if normal else significand[-1] & (exponent3[-1] | field.all())
         result = Signal(FP32.bits)
         with m.If(nan2):
             m.d.comb += result.eq(FP32.nan)
@@ -79,6 +96,26 @@ class FloatMultiplier(wiring.Component):
             m.d.comb += result.eq(Cat(magnitude, sign2))
         m.d.comb += self.o.eq(register(m, result, name="o3"))
         return m
+
+
+def _shift(m: Module, exponent: Value) -> Value:
+    """How far right a significand of that biased, signed exponent goes to get exponent 1; at most 31."""
+    distance = named(m, (1 - exponent)[: len(exponent)], name="distance")
+    far = distance[_SHIFT_BITS:].any()
+    tiny = exponent < 1
+    return (distance[:_SHIFT_BITS] | far.replicate(_SHIFT_BITS)) & tiny.replicate(_SHIFT_BITS)
+
+
+class _Integer:
+    """The fields of an FP32 operand that came from a two's-complement integer of `width` bits."""
+
+    def __init__(self, value: Value, width: int):
+        fraction, self.exponent = value[: FP32.fraction_bits], value[FP32.fraction_bits : -1]
+        normal = self.exponent[-1] | self.exponent[:-1].all()  # at least 127, where there is one
+        self.nan = self.infinite = Const(0, 1)
+        self.zero = ~normal
+        # Every magnitude but the highest, a power of two, fits one bit less.
+        self.significand = Cat(fraction, normal)[-min(FP32.significand_bits, width - 1) :]
 
 
 class _Operand:

@@ -11,3 +11,10 @@ def bench_rng() -> np.random.Generator:
     import cocotb  # the seed exists only inside a simulation
 
     return np.random.default_rng(cocotb.RANDOM_SEED)
+
+
+def start_clock(clk, period_ns: int = 2) -> None:
+    """Start the clock `clk`, driven by the simulator interface: Python would take longer."""
+    from cocotb.clock import Clock
+
+    Clock(clk, period_ns, unit="ns", impl="gpi").start()

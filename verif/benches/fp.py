@@ -1,39 +1,37 @@
-"""cocotb bench of the floating-point units: bit patterns against NumPy, every lane every cycle."""
+"""cocotb bench of the floating-point units: bit patterns against NumPy, an operand every cycle."""
 
 import os
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
-from cocotb.triggers import RisingEdge
+from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
-from . import bench_rng
-from .fp_bank import KINDS, LANE_BITS, OPERAND_BITS, UNITS, specs
+from . import bench_rng, start_clock
+from .fp_bank import BURST, KINDS, LANE_BITS, UNITS, specs
 from .fp_vectors import Words, corners, expected, random_words
 
 VECTORS = "MIXPE_FP_VECTORS"  # random operands for each of the four classes of units; a million unless set
-_FILL = 1 + max(spec.latency for spec in specs(0))  # cycles from an operand to the last of its results
+_FILL = max(spec.latency for spec in specs(0))  # cycles from an operand to the last of its results
 
 
-async def stream(dut, words: Words) -> NDArray[np.uint8]:
-    """Feed `words` [cycles, lanes]; returns the results' bytes [cycles + _FILL, lanes, bytes of a lane].
+async def stream(dut, kind: int, words: Words) -> NDArray[np.uint32]:
+    """Feed `words` to the lane of `kind`; returns the results [words and at least `_FILL` more, units].
 
-    Byte 0 is the lowest. Row j is read before the edge that takes row j, which is edge j.
+    Row t + latency holds what a unit made of word t.
     """
-    cycles, lanes = words.shape
-    dut.rst.value = 0  # nothing in a unit is reset
-    cocotb.start_soon(Clock(dut.clk, 2, unit="ns").start())
-    raw = np.empty((cycles + _FILL, lanes * LANE_BITS // 8), np.uint8)
-    operands = [int.from_bytes(row.tobytes(), "little") for row in words] + [0] * _FILL
-    for row, operand in enumerate(operands):
-        await RisingEdge(dut.clk)
+    bursts = -(-(len(words) + _FILL) // BURST)
+    words = np.pad(words, (0, bursts * BURST - len(words))).reshape(bursts, BURST)
+    raw = np.empty((bursts, BURST * LANE_BITS // 8), np.uint8)
+    dut.kind.value = kind
+    for row, burst in zip(raw, words, strict=True):
+        dut.i.value = int.from_bytes(burst.astype("<u8").tobytes(), "little")
+        await RisingEdge(dut.step)
         bits = str(dut.o.value)
-        if row >= _FILL and not set(bits) <= {"0", "1"}:
-            raise AssertionError(f"unknown bits in the results of cycle {row}")
-        raw[row] = np.packbits(np.frombuffer(bits.encode(), np.uint8) & 1)
-        dut.i.value = operand
-    return np.ascontiguousarray(raw[:, ::-1]).reshape(cycles + _FILL, lanes, LANE_BITS // 8)
+        if not set(bits) <= {"0", "1"}:
+            raise AssertionError(f"unknown bits in the results of lane {kind}")
+        row[::-1] = np.packbits(np.frombuffer(bits.encode(), np.uint8) & 1)
+    return raw.view("<u4").reshape(-1, UNITS)
 
 
 def mismatches(unit: str, words: Words, got: NDArray[np.uint32]) -> str | None:
@@ -47,20 +45,18 @@ def mismatches(unit: str, words: Words, got: NDArray[np.uint32]) -> str | None:
 @cocotb.test
 async def units_match_numpy(dut):
     """Directed corners, then random patterns, for each kind of lane; every result, in its own cycle."""
-    lanes, rng = len(dut.i) // OPERAND_BITS, bench_rng()
-    directed = [corners(kind) for kind in range(KINDS)]
-    count = int(os.environ.get(VECTORS, 1_000_000)) + sum(map(len, directed))
-    rows = -(-max(count // KINDS, *map(len, directed)) * KINDS // lanes)
-    streams = [np.append(first, random_words(rng, rows * lanes // KINDS - len(first))) for first in directed]
-    words = np.stack(
-        [s.reshape(rows, lanes // KINDS) for s in streams], axis=2
-    )  # [rows, lanes / KINDS, KINDS]
-    raw = await stream(dut, words.reshape(rows, lanes))
-    results = raw.view("<u4").reshape(-1, lanes // KINDS, KINDS, UNITS)
-    wrong = []
+    rng, total, wrong = bench_rng(), 0, []
+    share = -(-int(os.environ.get(VECTORS, 1_000_000)) // KINDS)
+    dut.kind.value, dut.i.value = 0, 0
+    await Timer(1, "ns")
+    start_clock(dut.clk)
+    await RisingEdge(dut.step)
     for kind in range(KINDS):
+        words = np.append(corners(kind), random_words(rng, share))
+        results = await stream(dut, kind, words)
         for place, spec in enumerate(specs(kind)):
-            got = results[spec.latency + 1 :][:rows, :, kind, place]
-            wrong.append(mismatches(spec.name, words[..., kind].ravel(), got.ravel()))
-    dut._log.info("%d operands, %d of them random", words.size, words.size - sum(map(len, directed)))
+            got = results[spec.latency :, place][: len(words)]
+            wrong.append(mismatches(spec.name, words, got))
+        total += len(words)
+    dut._log.info("%d operands for each class of units, %d of them random", total, share * KINDS)
     assert not any(wrong), "\n".join(filter(None, wrong))

@@ -1,11 +1,12 @@
-"""Many copies of the floating-point units side by side, so that one simulator cycle tests many operands."""
+"""The floating-point units in lanes, and a harness that feeds a lane many operands for one call of Python."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,13 +17,40 @@ from ...hw.fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat
 from ...hw.modules import Modules, place
 
 OPERAND_BITS = 64  # of a lane: `a` below, `b` above
+BURST = 256  # operands a lane takes between two calls of the bench; a power of two
 RESULT_BITS = 32  # of a unit; a shorter result has zeros above
 
-Unit = FloatAdder | FloatCast | FloatMultiplier | IntToFloat
 
+class Scale(wiring.Component):
+    """An integer in the bits around the FP16 number low in `b`, times that number."""
+
+    def __init__(self, width: int):
+        self.width = width
+        super().__init__({"a": In(32), "b": In(32), "o": Out(32)})
+
+    def elaborate(self, _platform) -> Module:
+        m = Module()
+        ports: Any = self
+        m.submodules.convert = convert = IntToFloat(self.width)
+        m.submodules.multiply = multiply = FloatMultiplier(FP32, FP16, a_integer=self.width)
+        operands = [Signal(FP16.bits, name=f"b{k}") for k in range(INT_TO_FLOAT_STAGES + 1)]
+        m.d.comb += operands[0].eq(ports.b)
+        m.d.sync += [after.eq(before) for before, after in pairwise(operands)]
+        m.d.comb += [
+            convert.i.eq(Cat(ports.a, ports.b[16:])),
+            multiply.a.eq(convert.o),
+            multiply.b.eq(operands[-1]),
+            ports.o.eq(multiply.o),
+        ]
+        return m
+
+
+Unit = FloatAdder | FloatCast | FloatMultiplier | IntToFloat | Scale
+
+# Formats of a multiplier; a width stands for an integer of that many bits, converted first.
 FACTORS = (
     (FP32, FP16), (FP32, FP32), (FP32, BF16), (FP16, FP16),
-    (FP32, FP16), (FP32, FP32), (BF16, BF16), (FP16, FP32),
+    (19, FP16), (38, FP16), (BF16, BF16), (FP16, FP32),
 )  # fmt: skip
 INT_WIDTHS = (19, 24, 25, 38, 2, 26, 33, 40)
 CASTS = (FP32, FP16, BF16, FP16, BF16, FP16, BF16, FP16)
@@ -41,9 +69,13 @@ class Spec:
 def specs(kind: int) -> tuple[Spec, ...]:
     """The units of a lane of `kind`, one of each class, in the order of their results from bit 0 up."""
     (a, b), width, to = FACTORS[kind], INT_WIDTHS[kind], CASTS[kind]
+    if isinstance(a, int):
+        multiply = Spec(f"scale_{a}", partial(Scale, a), INT_TO_FLOAT_STAGES + MULTIPLY_STAGES)
+    else:
+        multiply = Spec(f"multiply_{a.name}_{b.name}", partial(FloatMultiplier, a, b), MULTIPLY_STAGES)
     return (
         Spec("add", FloatAdder, ADD_STAGES),
-        Spec(f"multiply_{a.name}_{b.name}", partial(FloatMultiplier, a, b), MULTIPLY_STAGES),
+        multiply,
         Spec(f"int{width}", partial(IntToFloat, width), INT_TO_FLOAT_STAGES),
         Spec(f"cast_{to.name}", partial(FloatCast, to), CAST_STAGES),
     )
@@ -76,27 +108,57 @@ class Lane(wiring.Component):
         return m
 
 
-class Bank(wiring.Component):
-    """`lanes` lanes, lane 0 in the low bits. The kinds take turns: lane k is of kind k modulo `KINDS`."""
+_HARNESS = """
+// Clocks one kind of lane at a time, feeding it BURST operands between two edges of `step`, so that the
+// bench need not run for every operand. In cycle n of a burst the chosen lane takes word n of `i`, and
+// word n of `o` becomes what it gave before. `kind` and `i` may change with the rising edge of `step`.
+module fp_bank #(parameter BURST = {burst}) (
+  input clk,
+  input [{kind_bits} - 1:0] kind,
+  input [BURST * {operand_bits} - 1:0] i,
+  output reg [BURST * {lane_bits} - 1:0] o,
+  output reg step
+);
+  reg [$clog2(BURST) - 1:0] n = 0;
+  wire [{operand_bits} - 1:0] operand = i[n * {operand_bits} +: {operand_bits}];
+  wire [{lane_bits} - 1:0] result [0:{kinds} - 1];
+  always @(posedge clk) begin
+    n <= n + 1'b1;
+    o[n * {lane_bits} +: {lane_bits}] <= result[kind];
+  end
+  always @(negedge clk) step <= n == 0;
+{lanes}endmodule
+"""
+_LANE = """\
+  wire chosen{k} = kind == {k};  // the others rest, operands too: they cost nothing
+  fp_lane{k} lane{k} (.clk(clk & chosen{k}), .rst(1'b0), .i(chosen{k} ? operand : 0), .o(result[{k}]));
+"""
 
-    def __init__(self, lanes: int, modules: Modules):
-        self.lanes = lanes
+
+class _Lanes(wiring.Component):
+    """A lane of each kind; only its modules are of interest."""
+
+    def __init__(self, modules: Modules):
         self.modules = modules
-        super().__init__({"i": In(lanes * OPERAND_BITS), "o": Out(lanes * LANE_BITS)})
+        super().__init__({"i": In(OPERAND_BITS), "o": Out(KINDS * LANE_BITS)})
 
     def elaborate(self, _platform) -> Module:
         m = Module()
-        bank: Any = self
-        for k in range(self.lanes):
-            kind = k % KINDS
-            lane = place(m, f"lane{k}", partial(Lane, kind, self.modules), self.modules, f"fp_lane{kind}")
-            m.d.comb += [
-                lane.i.eq(bank.i.word_select(k, OPERAND_BITS)),
-                bank.o.word_select(k, LANE_BITS).eq(lane.o),
-            ]
+        lanes: Any = self
+        for k in range(KINDS):
+            lane = place(m, f"lane{k}", partial(Lane, k, self.modules), self.modules, f"fp_lane{k}")
+            m.d.comb += [lane.i.eq(lanes.i), lanes.o.word_select(k, LANE_BITS).eq(lane.o)]
         return m
 
 
-def bank_verilog(lanes: int) -> str:
-    """Verilog of a bank of `lanes` lanes: top module fp_bank, ports `clk`, `rst`, `i` and `o`."""
-    return convert("fp_bank", partial(Bank, lanes))
+def bank_verilog() -> str:
+    """Verilog of a lane of each kind in the harness above: top module fp_bank."""
+    harness = _HARNESS.format(
+        burst=BURST,
+        kinds=KINDS,
+        kind_bits=(KINDS - 1).bit_length(),
+        operand_bits=OPERAND_BITS,
+        lane_bits=LANE_BITS,
+        lanes="".join(_LANE.format(k=k) for k in range(KINDS)),
+    )
+    return convert("fp_lanes", _Lanes) + harness

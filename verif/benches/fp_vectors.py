@@ -40,9 +40,6 @@ def corners(kind: int) -> Words:
     """
     full = np.array([p | s for p in _FP32 for s in (0, 1 << 31)], np.uint64)
     short = np.array([p | s for p in _SHORT for s in (0, 1 << 15)], np.uint64)
-    a, b = (full if form == FP32 else short for form in FACTORS[kind])
-    first = FACTORS.index(FACTORS[kind]) == kind  # a later lane of the same formats need not repeat the pairs
-    pairs = a[:, None] | (b[None, :] << np.uint64(32)) if first else full[:0]
     integers = {0}
     for bits in range(64):
         for near in range(-3, 4):
@@ -52,6 +49,10 @@ def corners(kind: int) -> Words:
             tie = (2 * significand + 1) << (bits - 25)
             integers |= {sign * (tie + near) for sign in (1, -1) for near in (-1, 0, 1)}
     whole = np.array([value % (1 << 64) for value in sorted(integers)], np.uint64)
+    few = [sign * (1 << bits) + near for bits in range(0, 40, 3) for near in (-1, 0, 1) for sign in (1, -1)]
+    few = np.array([value % (1 << 32) | (value >> 32) % (1 << 16) << 48 for value in few], np.uint64)
+    a, b = (few if isinstance(form, int) else full if form == FP32 else short for form in FACTORS[kind])
+    pairs = a[:, None] | (b[None, :] << np.uint64(32))
     return np.concatenate([pairs.ravel(), full, whole])
 
 
@@ -100,13 +101,21 @@ def expected(unit: str, words: Words) -> NDArray[np.unsignedinteger]:
             result = low.view(np.float32) + high.view(np.float32)
         elif kind == "multiply":
             result = _widen(low, formats[0]) * _widen(high, formats[1])
+        elif kind == "scale":
+            whole = low.astype(np.uint64) | (words >> np.uint64(48) << np.uint64(32))
+            result = _integer(whole, int(formats[0])) * _widen(high, "fp16")
         elif kind == "cast":
             result = low.view(np.float32).astype(_dtype(formats[0]))
         else:
-            spare = np.uint64(64 - int(unit.removeprefix("int")))
-            result = ((words << spare).astype(np.int64) >> spare.astype(np.int64)).astype(np.float32)
+            result = _integer(words, int(unit.removeprefix("int")))
     bits = result.view(np.uint32 if result.dtype.itemsize == 4 else np.uint16)
     return np.where(np.isnan(result), bits.dtype.type(_CANONICAL_NAN[result.dtype]), bits)
+
+
+def _integer(words: Words, width: int) -> NDArray[np.float32]:
+    """FP32 of the two's-complement integer in the low `width` bits."""
+    spare = np.uint64(64 - width)
+    return ((words << spare).astype(np.int64) >> spare.astype(np.int64)).astype(np.float32)
 
 
 def _dtype(name: str) -> np.dtype:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge, with_timeout
+from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
 
 from ...hw.config import Config
 from ...quant.golden import mpgemm
@@ -91,14 +91,27 @@ class Bench:
         senders = [
             cocotb.start_soon(source.send(getattr(work.beats, name))) for name, source in self.sources.items()
         ]
-        limit = 100 * (len(work.beats.acts) + len(work.results)) + 100 * CONFIG.drain_latency + 10_000
-        limit += 100 * CONFIG.tile_gap * len(work.results)
-        await with_timeout(self.sink.receive(done + len(work.results)), limit * CLOCK_NS, "ns")
-        for sender in senders:
-            await sender
+        await self._receive(done + len(work.results))
         self.check(work.results, self.sink.beats[done:])
+        for name, sender in zip(self.sources, senders, strict=True):
+            if not sender.done():
+                sender.cancel()
+                raise AssertionError(f"all results came out, but not all beats of {name} went in")
         first = min(source.taken[begun[name]] for name, source in self.sources.items())
         return self.sink.taken[-1] - first + 1
+
+    async def _receive(self, count: int) -> None:
+        """Waits for `count` output beats in all; fails when no stream moves for long."""
+        patience = 20 * (CONFIG.tile_gap + CONFIG.drain_latency) + 200
+        streams = (*self.sources.values(), self.sink)
+        moved = -1
+        while moved != (moved := sum(len(stream.taken) for stream in streams)):
+            try:
+                await with_timeout(self.sink.receive(count), patience * CLOCK_NS, "ns")
+                return
+            except SimTimeoutError:
+                pass
+        raise AssertionError(f"no beat moved for {patience} cycles, {len(self.sink.beats)} of {count} came out")
 
     def check(self, expected: list[int], got: list[int]) -> None:
         bits = CONFIG.out.bits

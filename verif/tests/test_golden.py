@@ -12,6 +12,7 @@ import pytest
 from mixpe.hw.config import Config
 from mixpe.hw.errors import UserError
 from mixpe.hw.formats import BF16, FP16, FP32, FloatFormat
+from mixpe.quant import blas
 from mixpe.quant.bench import bench
 from mixpe.quant.golden import exact_dtype, mpgemm
 
@@ -290,6 +291,63 @@ def test_no_warnings():
         warnings.simplefilter("error")
         assert codes(mpgemm(a, q, s, t=t, config=config))[0, 0] == FP16.nan
         assert codes(mpgemm(a, q, abs(s), t=t, config=config))[0, 0] == FP16.infinity
+
+
+def test_no_warnings_on_other_threads():
+    config = Config(group=1, out_format="fp16")
+    a, q = np.full((300, 2), -128), np.full((2, 2000), -8)
+    s = np.full((2, 2000), np.inf, np.float16)
+    s[1] = -s[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (codes(mpgemm(a, q, s, config=config)) == FP16.nan).all()
+
+
+@pytest.fixture
+def openblas():
+    """OpenBLAS set to three threads, and set back afterwards; stood in for where NumPy has another BLAS."""
+    real, stand_in = blas._OPENBLAS, [3]
+    if real.get is None or real.set is None:
+        real.get, real.set = (lambda: stand_in[0]), (lambda count: stand_in.__setitem__(0, count))
+        yield real
+        real.get = real.set = None
+    else:
+        before = real.get()
+        real.set(3)
+        yield real
+        real.set(before)
+
+
+def test_blas_threads_are_as_before(openblas):
+    """One thread inside overlapping products; as many as before after them, after a failure, after none."""
+    done = []
+
+    def item(number: int) -> None:
+        if number == 7:
+            raise UserError("seven")
+        if number >= 0:
+            blas.run(item, [-1, -2])
+        done.append(number)
+        assert openblas.get() == 1
+
+    blas.run(item, range(6))
+    assert sorted(done) == sorted([*range(6), *[-1, -2] * 6])
+    assert openblas.get() == 3
+    with pytest.raises(UserError, match="seven"):
+        blas.run(item, [1, 7, 2])
+    assert openblas.get() == 3
+    blas.run(item, [])
+    assert openblas.get() == 3
+
+
+def test_a_blas_that_cannot_be_told(monkeypatch):
+    monkeypatch.setattr(blas._OPENBLAS, "get", None)
+    config = Config(group=32)
+    a, q, s, _, _ = random_operands(np.random.default_rng(6), config, 3, 40, 1100, "plain")
+    check(a, q[:, 500:530], s[:, 500:530], None, None, config)
+    whole = codes(mpgemm(a, q, s, config=config))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(whole, codes(mpgemm(a, q, s, config=config)))
 
 
 def good():

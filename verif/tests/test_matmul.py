@@ -1,13 +1,11 @@
 """Whole arrays against the golden model, under every simulator."""
 
-import dataclasses
-import json
-
 import pytest
 
 from mixpe.gen.write import design_verilog
 from mixpe.hw.config import Config
-from mixpe.verif.runner import SIMULATORS, simulate
+from mixpe.verif.matmul import simulate_matmul
+from mixpe.verif.runner import SIMULATORS
 
 CONFIGS = {
     "1x1": Config(rows=1, cols=1, group=8),
@@ -33,22 +31,7 @@ CONFIGS = {
 }
 
 
-def run_matmul(config: Config, verilog: str, simulator: str, folder, **options) -> None:
-    """Runs the bench of `config` on `verilog`."""
-    source = folder / f"{config.name}.v"
-    source.write_text(verilog)
-    simulate(
-        sources=[source],
-        top=config.name,
-        bench="mixpe.verif.benches.matmul",
-        simulator=simulator,
-        build_dir=folder / simulator,
-        env={"MIXPE_CONFIG": json.dumps(dataclasses.asdict(config))},
-        **options,
-    )
-
-
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_matmul(config, simulator, tmp_path):
-    run_matmul(config, design_verilog(config), simulator, tmp_path)
+    simulate_matmul(config, design_verilog(config), simulator, tmp_path)

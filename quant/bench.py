@@ -1,0 +1,71 @@
+"""Speed of the golden model against a naive one: the same arithmetic written the obvious way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from ..hw.config import Config
+from .golden import mpgemm
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """Seconds of both models on one product, and whether their bits agree."""
+
+    m: int
+    k: int
+    n: int
+    group: int
+    golden_seconds: float
+    naive_seconds: float
+    bit_equal: bool
+
+    @property
+    def ratio(self) -> float:
+        return self.naive_seconds / self.golden_seconds
+
+
+def naive_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -> np.ndarray:
+    """The reference: an int64 `einsum` per group, then D and Y of the contract.
+
+    a: [M, K] int64, q: [K, N] int64, s: [G, N] float16; no zero points, no token scales.
+    Returns float32 [M, N].
+    """
+    y = np.empty(0)
+    for g, k in enumerate(range(0, a.shape[1], config.group)):
+        c = np.einsum("mk,kn->mn", a[:, k : k + config.group], q[k : k + config.group])
+        d = c.astype(np.float32) * s[g].astype(np.float32)
+        y = d if g == 0 else y + d
+    return y
+
+
+def bench(
+    m: int = 256, k: int = 4096, n: int = 4096, *, group: int = 128, repeat: int = 20, seed: int = 0
+) -> BenchResult:
+    """Time both models on the same random W4A8 operands, the whole product each time.
+
+    The golden model: best of `repeat` runs on int8 operands, which it checks. The naive one, slower and so
+    less disturbed: best of two runs on operands that are int64 already.
+    """
+    config = Config(group=group)
+    rng = np.random.default_rng(seed)
+    a = rng.integers(config.act.min, config.act.max, (m, k), dtype=np.int8, endpoint=True)
+    q = rng.integers(config.weight_code.min, config.weight_code.max, (k, n), dtype=np.int8, endpoint=True)
+    s = rng.standard_normal((-(-k // group), n)).astype(np.float16)
+    wide_a, wide_q = a.astype(np.int64), q.astype(np.int64)
+    golden_seconds, out = _best(lambda: mpgemm(a, q, s, config=config), repeat)
+    naive_seconds, naive = _best(lambda: naive_mpgemm(wide_a, wide_q, s, config), 2)
+    equal = bool(np.array_equal(out.view(np.uint32), naive.view(np.uint32)))
+    return BenchResult(m, k, n, group, golden_seconds, naive_seconds, equal)
+
+
+def _best(function: Callable[[], np.ndarray], repeat: int) -> tuple[float, np.ndarray]:
+    """The shortest of `repeat` times, in seconds, and the result."""
+    best, result = float("inf"), np.empty(0)
+    for _ in range(repeat):
+        start = perf_counter()
+        result = function()
+        best = min(best, perf_counter() - start)
+    return best, result

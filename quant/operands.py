@@ -1,0 +1,184 @@
+"""The operands of one mpGEMM and the one place where they are checked.
+
+Shapes, with K the inner dimension and G = ceil(K / config.group) groups:
+
+    a[M, K]  activations, integers of config.act
+    q[K, N]  weight codes, integers of config.weight_code
+    s[G, N]  group scales, float16
+    z[G, N]  zero points, integers of config.weight_code; exactly when config.zero_point
+    t[M]     token scales, float32; exactly when config.token_scale
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ..hw.config import Config
+from ..hw.errors import UserError
+from ..hw.formats import FloatFormat, IntFormat
+
+_FLOAT_TYPES: dict[str, np.dtype] = {
+    "fp32": np.dtype(np.float32),
+    "fp16": np.dtype(np.float16),
+    "bf16": np.dtype(ml_dtypes.bfloat16),
+}
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Checked operands of one product; shapes as in the module's docstring.
+
+    `act_magnitude` bounds |a| and `weight_magnitude` bounds |q - z|, both by the actual data.
+    """
+
+    config: Config
+    a: np.ndarray
+    q: np.ndarray
+    s: np.ndarray
+    z: np.ndarray | None
+    t: np.ndarray | None
+    act_magnitude: int
+    weight_magnitude: int
+
+    @property
+    def m(self) -> int:
+        return self.a.shape[0]
+
+    @property
+    def k(self) -> int:
+        return self.a.shape[1]
+
+    @property
+    def n(self) -> int:
+        return self.q.shape[1]
+
+
+def float_dtype(fmt: FloatFormat) -> np.dtype:
+    """The NumPy type of a floating-point format."""
+    return _FLOAT_TYPES[fmt.name]
+
+
+def int_dtype(fmt: IntFormat) -> np.dtype:
+    """The narrowest NumPy type of an integer format of at most 16 bits."""
+    return np.dtype(f"{'int' if fmt.signed else 'uint'}{8 if fmt.bits <= 8 else 16}")
+
+
+def group_count(k: int, config: Config) -> int:
+    """Groups along K, the last of which may be shorter."""
+    return -(-k // config.group)
+
+
+def check_integers(name: str, value: Any, shape: str, fmt: IntFormat) -> tuple[np.ndarray, int, int]:
+    """Return `value` as a non-empty 2-D integer array whose elements fit `fmt`, and its minimum and maximum.
+
+    Raises `UserError` that names the operand, its first element at fault and what is allowed.
+    """
+    array = _matrix(name, value, shape)
+    if array.dtype.kind not in "iu":
+        raise UserError(f"{name} must have an integer dtype, not {array.dtype}")
+    low, high = int(array.min()), int(array.max())
+    if low < fmt.min or high > fmt.max:
+        # Compare inside the array's own type, where `fmt`'s limits may not be representable.
+        info = np.iinfo(array.dtype)
+        bad = (array < max(fmt.min, info.min)) | (array > min(fmt.max, info.max))
+        i, j = (int(x) for x in np.unravel_index(int(bad.argmax()), bad.shape))
+        raise UserError(f"{name}[{i}, {j}] must be {fmt} ({fmt.min} to {fmt.max}), not {int(array[i, j])}")
+    return array, low, high
+
+
+def check_acts(a: Any, config: Config) -> np.ndarray:
+    """Activations [M, K] of config.act."""
+    return check_integers("a", a, "[M, K]", config.act)[0]
+
+
+def check_weights(q: Any, config: Config) -> np.ndarray:
+    """Weight codes [K, N] of config.weight_code."""
+    return check_integers("q", q, "[K, N]", config.weight_code)[0]
+
+
+def check_scales(s: Any) -> np.ndarray:
+    """Group scales [G, N], float16; any value, infinities and NaN too."""
+    array = _matrix("s", s, "[G, N]")
+    if array.dtype != np.float16:
+        raise UserError(f"s must have dtype float16, not {array.dtype}")
+    return array
+
+
+def check_zero_points(z: Any, config: Config) -> np.ndarray | None:
+    """Zero points [G, N] of config.weight_code; None exactly when the configuration has none."""
+    if not config.zero_point:
+        if z is not None:
+            raise UserError("z must be None in a configuration with zero_point = false")
+        return None
+    if z is None:
+        raise UserError("z is missing: a configuration with zero_point = true needs zero points [G, N]")
+    return check_integers("z", z, "[G, N]", config.weight_code)[0]
+
+
+def check_token_scales(t: Any, config: Config) -> np.ndarray | None:
+    """Token scales [M], float32, any value; None exactly when the configuration has none."""
+    if not config.token_scale:
+        if t is not None:
+            raise UserError("t must be None in a configuration with token_scale = false")
+        return None
+    if t is None:
+        raise UserError("t is missing: a configuration with token_scale = true needs token scales [M]")
+    array = _array("t", t)
+    if array.ndim != 1 or not array.size:
+        raise UserError(f"t must be a non-empty array [M], not of shape {array.shape}")
+    if array.dtype != np.float32:
+        raise UserError(f"t must have dtype float32, not {array.dtype}")
+    return array
+
+
+def check_operands(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Operands:
+    """Check every operand by itself and against the others.
+
+    Raises `UserError` that names the operand, its value or shape and what is allowed.
+    """
+    a, a_low, a_high = check_integers("a", a, "[M, K]", config.act)
+    q, q_low, q_high = check_integers("q", q, "[K, N]", config.weight_code)
+    s, t = check_scales(s), check_token_scales(t, config)
+    (m, k), n = a.shape, q.shape[1]
+    if q.shape[0] != k:
+        raise UserError(f"q must have K = {k} rows, as a has columns, not shape {q.shape}")
+    groups = (group_count(k, config), n)
+    if s.shape != groups:
+        raise UserError(f"s must have shape [G, N] = {groups} (groups of {config.group}), not {s.shape}")
+    z_low = z_high = 0
+    if config.zero_point and z is not None:
+        z, z_low, z_high = check_integers("z", z, "[G, N]", config.weight_code)
+        if z.shape != groups:
+            raise UserError(f"z must have shape [G, N] = {groups} (groups of {config.group}), not {z.shape}")
+    else:
+        z = check_zero_points(z, config)
+    if t is not None and t.shape != (m,):
+        raise UserError(f"t must have shape [M] = ({m},), not {t.shape}")
+    return Operands(
+        config=config,
+        a=a,
+        q=q,
+        s=s,
+        z=z,
+        t=t,
+        act_magnitude=max(-a_low, a_high, 0),
+        weight_magnitude=max(z_high - q_low, q_high - z_low, 0),
+    )
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:  # a ragged list
+        raise UserError(f"{name} must be an array, not {type(value).__name__} of uneven rows") from None
+
+
+def _matrix(name: str, value: Any, shape: str) -> np.ndarray:
+    array = _array(name, value)
+    if array.ndim != 2:
+        raise UserError(f"{name} must have two dimensions {shape}, not shape {array.shape}")
+    if not array.size:
+        raise UserError(f"{name} must have at least one row and one column, not shape {array.shape}")
+    return array

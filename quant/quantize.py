@@ -1,0 +1,132 @@
+"""Round-to-nearest quantizers: weights per group of K and column, activations per token.
+
+Every scale is rounded up to its stored format before the codes are computed, so that the codes are the best
+ones for the stored scale, and no value is further than half a step (of the stored scale) from its code's
+value. Rounding up also keeps a scale too small for FP16 at its smallest subnormal, 2**-24, instead of 0.
+A scale beyond the format's largest number is refused. Only a group of zeros has the scale 0; its codes are 0.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from ..hw.config import Config
+from ..hw.errors import UserError
+from .operands import check_integers, check_scales, check_zero_points, group_count, int_dtype
+
+
+@dataclass(frozen=True)
+class QuantizedWeights:
+    """q[K, N] codes of config.weight_code, s[G, N] float16, z[G, N] zero points or None."""
+
+    q: np.ndarray
+    s: np.ndarray
+    z: np.ndarray | None
+
+
+def quantize_weights(w: Any, config: Config) -> QuantizedWeights:
+    """Quantize w[K, N] (any floating-point dtype) in groups of config.group along K; the last may be shorter.
+
+    Without zero points the step is max|w| / code.max, symmetric around 0 (the most negative signed code goes
+    unused); unsigned codes then need weights that are nowhere negative. With zero points the range runs from
+    min(w, 0) to max(w, 0) over all codes, so that 0 stays exactly 0.
+
+    Raises `UserError` for weights that are no non-empty finite matrix, negative ones as above, and a step
+    beyond FP16.
+    """
+    w = _finite_matrix("w", w, "[K, N]")
+    code = config.weight_code
+    starts = np.arange(0, w.shape[0], config.group)
+    high, low = np.maximum.reduceat(w, starts), np.minimum.reduceat(w, starts)
+    if not config.zero_point:
+        if not code.signed and low.min() < 0:
+            k, n = _first(w < 0)
+            raise UserError(
+                f"w[{k}, {n}] must be at least 0 for unsigned codes without zero points "
+                f"(weight_signed = false, zero_point = false), not {w[k, n]}"
+            )
+        s = _stored_scale("w", np.maximum(high, -low) / code.max, np.float16)
+        return QuantizedWeights(_codes(w, _spread(s, w, config), 0, config), s, None)
+    high, low = np.maximum(high, 0), np.minimum(low, 0)
+    s = _stored_scale("w", high / (code.max - code.min) - low / (code.max - code.min), np.float16)
+    z = np.clip(np.rint(code.min - _divide(low, s)), code.min, code.max)
+    z = np.where(s == 0, 0, z)
+    q = _codes(w, _spread(s, w, config), _spread(z, w, config), config)
+    return QuantizedWeights(q, s, z.astype(int_dtype(code)))
+
+
+def dequantize_weights(weights: QuantizedWeights, config: Config) -> np.ndarray:
+    """The values s * (q - z) that the codes stand for: float32 [K, N], exact."""
+    q = check_integers("q", weights.q, "[K, N]", config.weight_code)[0]
+    s = check_scales(weights.s)
+    if s.shape != (groups := (group_count(q.shape[0], config), q.shape[1])):
+        raise UserError(f"s must have shape [G, N] = {groups} (groups of {config.group}), not {s.shape}")
+    z = check_zero_points(weights.z, config)
+    steps = q.astype(np.float32)
+    if z is not None:
+        if z.shape != groups:
+            raise UserError(f"z must have shape [G, N] = {groups} (groups of {config.group}), not {z.shape}")
+        steps -= _spread(z.astype(np.float32), q, config)
+    return steps * _spread(s.astype(np.float32), q, config)
+
+
+def quantize_activations(x: Any, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Quantize x[M, K] (any floating-point dtype), symmetric around 0, one scale per row (token).
+
+    Returns a[M, K], integers of config.act, and t[M] float32, the scale of each row: x is close to t * a.
+    Raises `UserError` for activations that are no non-empty finite matrix, and for a step beyond FP32.
+    """
+    x = _finite_matrix("x", x, "[M, K]")
+    t = _stored_scale("x", np.abs(x).max(axis=1) / config.act.max, np.float32)
+    a = np.clip(np.rint(_divide(x, t[:, None])), config.act.min, config.act.max)
+    return a.astype(int_dtype(config.act)), t
+
+
+def _finite_matrix(name: str, value: Any, shape: str) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind != "f" and array.dtype != ml_dtypes.bfloat16:
+        raise UserError(f"{name} must have a floating-point dtype, not {array.dtype}")
+    if array.ndim != 2 or not array.size:
+        raise UserError(f"{name} must be a non-empty matrix {shape}, not of shape {array.shape}")
+    array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        i, j = _first(~np.isfinite(array))
+        raise UserError(f"{name}[{i}, {j}] must be finite, not {array[i, j]}")
+    return array
+
+
+def _first(mask: np.ndarray) -> tuple[int, int]:
+    i, j = np.unravel_index(int(mask.argmax()), mask.shape)
+    return int(i), int(j)
+
+
+def _stored_scale(name: str, exact: np.ndarray, dtype: Any) -> np.ndarray:
+    """`exact`, which is not negative, rounded up to `dtype`; a zero is +0."""
+    exact = np.abs(exact)
+    with np.errstate(over="ignore", under="ignore"):
+        stored = exact.astype(dtype)
+        stored = np.where(stored < exact, np.nextafter(stored, dtype(np.inf)), stored)
+    if np.isinf(stored).any():
+        raise UserError(
+            f"{name} needs a scale of {exact.max():g}, beyond {np.dtype(dtype)}'s largest, "
+            f"{float(np.finfo(dtype).max):g}: scale {name} down"
+        )
+    return stored
+
+
+def _divide(x: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """x / s in float64, 0 where the scale is 0 (and so is x)."""
+    s = s.astype(np.float64)
+    return x / np.where(s == 0, 1, s)
+
+
+def _spread(per_group: np.ndarray, like: np.ndarray, config: Config) -> np.ndarray:
+    """Repeat the rows of a [G, N] array along the K rows of `like`."""
+    return np.repeat(per_group, config.group, axis=0)[: like.shape[0]]
+
+
+def _codes(w: np.ndarray, s: np.ndarray, z: np.ndarray | int, config: Config) -> np.ndarray:
+    code = config.weight_code
+    return np.clip(np.rint(_divide(w, s)) + z, code.min, code.max).astype(int_dtype(code))

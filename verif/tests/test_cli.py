@@ -1,0 +1,283 @@
+"""The command line: files written, and one line and exit status 2 for every mistake."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mixpe.cli.main import cli, main
+from mixpe.gen.configurations import named_configurations
+from mixpe.gen.write import design_verilog
+from mixpe.hw.config import Config
+
+SMALL = ("--rows", "1", "--cols", "2", "--group", "3")
+
+
+@pytest.fixture
+def mixpe(tmp_path, monkeypatch, capsys):
+    """Runs `mixpe` with arguments in an empty folder; returns exit status, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIXPE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mixpe", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder`, hidden ones too."""
+    found = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def check_refusal(result: tuple[int, str, str], *parts: str) -> None:
+    status, out, err = result
+    assert status == 2
+    assert not out
+    assert err.startswith("mixpe: error: ")
+    assert err.endswith("\n")
+    assert len(err.splitlines()) == 1
+    assert all(part in err for part in parts), err
+
+
+# What it does
+
+
+def test_default(mixpe, tmp_path):
+    name = "w4a8_16x16_g128"
+    status, out, err = mixpe("verilog")
+    assert (status, err) == (0, "")
+    names = [f"{name}.v", "manifest.json", f"{name}_tb.v"]
+    assert out.splitlines() == [str(Path("build") / name / file) for file in names]
+    written = files(tmp_path)
+    assert written.keys() == {str(Path("build") / name / file) for file in names}
+    assert written[f"build/{name}/{name}.v"].decode() == design_verilog(Config(name=name))
+
+
+def test_options(mixpe, tmp_path):
+    """An option for every field."""
+    status, out, err = mixpe(
+        "verilog",
+        "w4a8_4x4_g32",
+        *("--name", "mine", "--weight-bits", "3", "--no-weight-signed", "--zero-point", "--act-bits", "6"),
+        *("--group", "5", "--rows", "2", "--cols", "3", "--lanes", "2", "--datapath", "multiplier"),
+        *("--out-format", "fp16", "--token-scale", "--out-dir", "some/where"),
+    )
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["some/where/mine.v", "some/where/manifest.json", "some/where/mine_tb.v"]
+    assert files(tmp_path).keys() == set(out.splitlines())
+    read = json.loads((tmp_path / "some/where/manifest.json").read_text())
+    assert Config(**read["configuration"]) == Config(
+        name="mine",
+        weight_bits=3,
+        weight_signed=False,
+        zero_point=True,
+        act_bits=6,
+        group=5,
+        rows=2,
+        cols=3,
+        lanes=2,
+        datapath="multiplier",
+        out_format="fp16",
+        token_scale=True,
+    )
+
+
+def test_flags_can_be_taken_back(mixpe, tmp_path):
+    small = ("--rows", "1", "--cols", "1", "--group", "3", "--out-dir", "out")
+    status, *_ = mixpe(
+        "verilog", "w4a8_16x16_g128_asym", "--no-zero-point", "--weight-signed", "--no-token-scale", *small
+    )
+    assert status == 0
+    read = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert read["top"] == "w4a8_1x1_g3_fp16"
+
+
+def test_file_of_the_user(mixpe, tmp_path):
+    (tmp_path / "mine.toml").write_text('name = "mine"\nrows = 1\ncols = 2\ngroup = 3\n')
+    assert mixpe("verilog", "mine.toml")[0] == 0
+    assert (tmp_path / "build/mine/mine.v").exists()
+    assert mixpe("verilog", "mine.toml", "--cols", "1")[0] == 0
+    assert (tmp_path / "build/w4a8_1x1_g3/w4a8_1x1_g3.v").exists()
+
+
+def test_second_run_writes_the_same(mixpe, tmp_path):
+    assert mixpe("verilog", *SMALL)[0] == 0
+    first = files(tmp_path)
+    assert mixpe("verilog", *SMALL)[0] == 0
+    assert files(tmp_path) == first
+    assert len(first) == 3
+
+
+def test_file_mode_follows_the_umask(mixpe, tmp_path):
+    before = os.umask(0o027)
+    try:
+        assert mixpe("verilog", *SMALL)[0] == 0
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
+    assert modes == {0o640}
+
+
+def test_installed_command(tmp_path):
+    """As the shell sees it, in a process of its own."""
+    command = [sys.executable, "-m", "mixpe.cli.main", "verilog", *SMALL, "--out-dir", "out"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(files(tmp_path)) == 3
+    command[-2:] = ["--out-dir", "other", "--lanes", "3"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    check_refusal((done.returncode, done.stdout, done.stderr), "lanes must be one of 1, 2, 4, 8, not 3")
+    assert len(files(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["verilog", "--help"], ["synth", "-h"]])
+def test_help(arguments, mixpe):
+    status, out, err = mixpe(*arguments)
+    assert (status, err) == (0, "")
+    assert out.startswith("Usage: mixpe ")
+    if arguments[0] != "synth":
+        assert all(name in " ".join(out.split()) for name in named_configurations())
+
+
+def test_help_lists_every_command_and_field(mixpe):
+    assert all(f"\n  {name} " in mixpe("--help")[1] for name in cli.commands)
+    for command in ("verilog", "synth"):
+        text = mixpe(command, "--help")[1]
+        assert all(f"--{field.replace('_', '-')}" in text for field in vars(Config()))
+
+
+def test_version(mixpe):
+    status, out, _ = mixpe("--version")
+    assert status == 0
+    assert out.startswith("mixpe 0.")
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize("command", ["verilog", "synth"])
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--weight-bits", "1"], ["weight_bits must be 2 to 8, not 1"]),
+        (["--act-bits", "17"], ["act_bits must be 4 to 16, not 17"]),
+        (["--group", "0"], ["group must be 1 to 16384, not 0"]),
+        (["--rows", "129"], ["rows must be 1 to 128, not 129"]),
+        (["--cols=-1"], ["cols must be 1 to 128, not -1"]),
+        (["--lanes", "3"], ["lanes must be one of 1, 2, 4, 8, not 3"]),
+        (["--datapath", "fast"], ["datapath must be one of shift_add, multiplier, not 'fast'"]),
+        (["--out-format", "FP32"], ["out_format must be one of fp32, fp16, bf16, not 'FP32'"]),
+        (["--name", "My"], ["name must be a lower-case letter", "not 'My'"]),
+        (["--name", "../up"], ["name must be a lower-case letter", "not '../up'"]),
+        (["--name", "two\nlines"], ["name must be a lower-case letter"]),
+        (["--rows", "many"], ["--rows", "many"]),
+        (["--rows", "1.5"], ["--rows", "1.5"]),
+        (["--rows", ""], ["--rows"]),
+        (["--rows"], ["--rows"]),
+        (["--zero-point=1"], ["--zero-point"]),
+        (["--row-count", "4"], ["--row-count"]),
+        (["w4a8_1x1"], ["w4a8_16x16_g128", "not 'w4a8_1x1'"]),
+        (["none.toml"], ["none.toml", "No such file or directory"]),
+        (["folder.toml"], ["folder.toml", "Is a directory"]),
+        (["broken.toml"], ["broken.toml", "not TOML"]),
+        (["field.toml"], ["field.toml", "unknown field 'row'", "rows"]),
+        (["value.toml"], ["rows must be 1 to 128, not 0"]),
+        (["type.toml"], ["rows must be of type int, not '4'"]),
+        (["latin.toml"], ["latin.toml", "cannot be read"]),
+        (["w4a8_4x4_g32", "w4a8_4x4_g32"], ["w4a8_4x4_g32"]),
+    ],
+)
+def test_bad_input(command, arguments, parts, mixpe, tmp_path):
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "broken.toml").write_text("rows: 4\n")
+    (tmp_path / "field.toml").write_text("row = 4\n")
+    (tmp_path / "value.toml").write_text("rows = 0\n")
+    (tmp_path / "type.toml").write_text('rows = "4"\n')
+    (tmp_path / "latin.toml").write_bytes(b"# \xe4\nrows = 4\n")
+    before = files(tmp_path)
+    check_refusal(mixpe(command, "--out-dir", "out", *arguments), *parts)
+    assert files(tmp_path) == before
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "build").exists()
+
+
+@pytest.mark.parametrize("arguments", [["verilogg"], ["--fast"], ["", "verilog"], ["-x", "verilog"]])
+def test_unknown_command_or_option(arguments, mixpe):
+    check_refusal(mixpe(*arguments), repr(arguments[0]))
+
+
+def test_no_command(mixpe):
+    result = mixpe()
+    check_refusal(result, "command")
+    assert len(result[2]) < 200
+
+
+def test_bad_library(mixpe, tmp_path):
+    check_refusal(mixpe("synth", "--lib", "none.lib", "--out-dir", "out", *SMALL), "none.lib")
+    (tmp_path / "cut.lib").write_text('library ("cut") { cell (INV) {')
+    check_refusal(mixpe("synth", "--lib", "cut.lib", "--out-dir", "out", *SMALL), "cut.lib")
+    assert files(tmp_path).keys() == {"cut.lib"}
+
+
+# Where it cannot write
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_out_dir_is_a_file(folder, mixpe, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    check_refusal(mixpe("verilog", *SMALL, "--out-dir", folder), f"cannot write {folder}")
+    assert files(tmp_path) == {"file": b"mine"}
+
+
+def test_place_of_a_file_is_a_folder(mixpe, tmp_path):
+    (tmp_path / "out/w4a8_1x2_g3.v").mkdir(parents=True)
+    check_refusal(mixpe("verilog", *SMALL, "--out-dir", "out"), "cannot write out/w4a8_1x2_g3.v")
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_system_refuses_a_file(code, mixpe, monkeypatch, tmp_path):
+    """Root may write anywhere: the refusal is made here."""
+
+    def refuse(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    result = mixpe("verilog", *SMALL, "--out-dir", "out")
+    check_refusal(result, f"cannot write out/w4a8_1x2_g3.v: {os.strerror(code)}")
+    assert files(tmp_path) == {}
+
+
+def test_disk_fills_up(mixpe, monkeypatch, tmp_path):
+    """The old files stay as they are."""
+    assert mixpe("verilog", *SMALL, "--out-dir", "out")[0] == 0
+    before = files(tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    check_refusal(mixpe("verilog", *SMALL, "--out-dir", "out"), os.strerror(errno.ENOSPC))
+    assert files(tmp_path) == before
+
+
+def test_interrupted(mixpe, monkeypatch, tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    status, _, err = mixpe("verilog", *SMALL, "--out-dir", "out")
+    assert (status, err.strip()) == (130, "mixpe: interrupted")
+    assert files(tmp_path) == {}

@@ -1,0 +1,316 @@
+"""Components elaborated inline, as a user of Amaranth embeds them, in Amaranth's own simulator."""
+
+import random
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+
+from mixpe.hw.config import Config
+from mixpe.hw.pe import PE
+from mixpe.hw.top import ActsBeat, OutBeat, ScalesBeat, Top, WeightsBeat
+from mixpe.quant.golden import mpgemm
+from mixpe.quant.operands import float_dtype
+
+PERIOD = 1e-6
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples/embed.py"
+
+CONFIGS = {
+    "signed": Config(rows=2, cols=3, group=4),
+    "zero points": Config(rows=2, cols=3, group=4, zero_point=True),
+    "everything": Config(
+        rows=3,
+        cols=2,
+        group=6,
+        lanes=2,
+        weight_signed=False,
+        zero_point=True,
+        token_scale=True,
+        out_format="fp16",
+        datapath="multiplier",
+    ),
+}
+
+
+class Accelerator(wiring.Component):
+    """A design of the user's: it passes on all streams of an array, and counts what leaves."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        members = {
+            "acts": In(stream.Signature(ActsBeat(config))),
+            "weights": In(stream.Signature(WeightsBeat(config))),
+            "scales": In(stream.Signature(ScalesBeat(config))),
+            "out": Out(stream.Signature(OutBeat(config))),
+            "rows_done": Out(16),
+        }
+        if config.token_scale:
+            members["tokens"] = In(stream.Signature(32))
+        super().__init__(members)
+
+    def elaborate(self, platform):  # noqa: ARG002
+        m = Module()
+        m.submodules.top = top = Top(self.config)
+        for name in ("acts", "weights", "scales", "tokens"):
+            if hasattr(self, name):
+                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(top, name))
+        wiring.connect(m, top.out, wiring.flipped(self.out))
+        with m.If(self.out.valid & self.out.ready):
+            m.d.sync += self.rows_done.eq(self.rows_done + 1)
+        return m
+
+
+def run(component, *testbenches, cycles: int) -> None:
+    """Runs `testbenches` together; fails if they take more than `cycles`."""
+    simulator = Simulator(component)
+    simulator.add_clock(PERIOD)
+    for testbench in testbenches:
+        simulator.add_testbench(testbench)
+
+    async def watch(ctx):
+        await ctx.delay(cycles * PERIOD)
+        raise AssertionError(f"not done after {cycles} cycles")
+
+    simulator.add_testbench(watch, background=True)
+    simulator.run()
+
+
+def source(port, beats, rng: random.Random, wait: float):
+    """A testbench that offers `beats`, each after a pause of chance `wait` a cycle."""
+
+    async def offer(ctx):
+        for beat in beats:
+            while rng.random() < wait:
+                await ctx.tick()
+            ctx.set(port.payload, beat)
+            ctx.set(port.valid, 1)
+            await ctx.tick().until(port.ready)
+            ctx.set(port.valid, 0)
+
+    return offer
+
+
+def sink(port, count: int, taken: list, rng: random.Random, wait: float):
+    """A testbench that takes `count` beats."""
+
+    async def take(ctx):
+        while len(taken) < count:
+            ready = rng.random() >= wait
+            ctx.set(port.ready, ready)
+            _, _, valid, payload = await ctx.tick().sample(port.valid, port.payload)
+            if ready and valid:
+                taken.append(payload)
+        ctx.set(port.ready, 0)
+
+    return take
+
+
+def beats_of(config: Config, a, q, s, z) -> tuple[list[dict], list[dict], list[dict]]:
+    """Beats by the names and indices of the payloads' layouts."""
+    acts, weights, scales = [], [], []
+    k = a.shape[1]
+    for group, start in enumerate(range(0, k, config.group)):
+        end = min(start + config.group, k)
+        for first in range(start, end, config.lanes):
+            inner = [index if index < end else None for index in range(first, first + config.lanes)]
+            acts.append(
+                {
+                    "a": [[0 if i is None else int(row[i]) for i in inner] for row in a],
+                    "last": end == k and first + config.lanes >= end,
+                }
+            )
+            weights.append({"q": [[0 if i is None else int(column[i]) for i in inner] for column in q.T]})
+        scales.append({"s": [int(code) for code in s.view(np.uint16)[group]]})
+        if z is not None:
+            scales[-1]["z"] = [int(zero) for zero in z[group]]
+    return acts, weights, scales
+
+
+def operands(config: Config, k: int, seed: int):
+    rng = np.random.default_rng(seed)
+    code, groups = config.weight_code, -(-k // config.group)
+    a = rng.integers(config.act.min, config.act.max, (config.rows, k), endpoint=True)
+    q = rng.integers(code.min, code.max, (k, config.cols), endpoint=True)
+    s = rng.uniform(-1, 1, (groups, config.cols)).astype(np.float16)
+    z = rng.integers(code.min, code.max, s.shape, endpoint=True) if config.zero_point else None
+    t = rng.uniform(-1, 1, config.rows).astype(np.float32) if config.token_scale else None
+    return a, q, s, z, t
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.4])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_array(config, wait):
+    """Two tiles of different K, with short last groups."""
+    component, rng = Accelerator(config), random.Random(1)
+    acts, weights, scales, tokens, expected = [], [], [], [], []
+    for seed, k in enumerate((2 * config.group + 1, config.group - 1)):
+        a, q, s, z, t = operands(config, k, seed)
+        for stream_beats, more in zip((acts, weights, scales), beats_of(config, a, q, s, z), strict=True):
+            stream_beats += more
+        tokens += [] if t is None else [int(code) for code in t.view(np.uint32)]
+        expected.append(mpgemm(a, q, s, z, t=t, config=config))
+    taken = []
+    ports = {"acts": acts, "weights": weights, "scales": scales}
+    ports |= {"tokens": tokens} if config.token_scale else {}
+    benches = [source(getattr(component, name), beats, rng, wait) for name, beats in ports.items()]
+    counted = []
+
+    async def count(ctx):
+        await ctx.tick().until(component.rows_done == 2 * config.rows)
+        counted.append(True)
+
+    run(component, *benches, sink(component.out, 2 * config.rows, taken, rng, wait), count, cycles=5000)
+    bits = [[int(beat.y[col]) for col in range(config.cols)] for beat in taken]
+    result = np.array(bits, f"u{config.out.bits // 8}").view(float_dtype(config.out))
+    unsigned = f"u{config.out.bits // 8}"
+    assert (result.view(unsigned) == np.concatenate(expected).view(unsigned)).all()
+    assert np.isfinite(result.astype(np.float32)).all()
+    assert [int(beat.last) for beat in taken] == [
+        row == config.rows - 1 for _ in expected for row in range(config.rows)
+    ]
+    assert counted
+
+
+class Pair(wiring.Component):
+    """A design of the user's with two elements in a chain: the second sees operands a cycle later."""
+
+    def __init__(self, config: Config):
+        self.elements = [PE(config), PE(config)]
+        signature = self.elements[0].signature
+        super().__init__(
+            {
+                **{name: signature.members[name] for name in ("acts", "weights", "group_end")},
+                "sum0": signature.members["sum"],
+                "sum1": signature.members["sum"],
+            }
+        )
+
+    def elaborate(self, platform):  # noqa: ARG002
+        m = Module()
+        m.submodules.pe0, m.submodules.pe1 = one, two = self.elements
+        m.d.comb += [
+            one.acts.eq(self.acts),
+            one.weights.eq(self.weights),
+            one.group_end.eq(self.group_end),
+            two.acts.eq(one.acts_out),
+            two.weights.eq(one.weights_out),
+            two.group_end.eq(one.group_end_out),
+            self.sum0.eq(one.sum),
+            self.sum1.eq(two.sum),
+        ]
+        return m
+
+
+def lanes_code(values: list[int], bits: int) -> int:
+    return sum((value & ((1 << bits) - 1)) << bits * lane for lane, value in enumerate(values))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(group=6),
+        Config(group=6, datapath="multiplier", lanes=2),
+        Config(group=8, lanes=4, weight_bits=3, act_bits=5),
+    ],
+    ids=lambda config: config.name,
+)
+def test_elements(config):
+    """Groups of every length; the sum in its own cycle, zero in all others."""
+    rng, component = random.Random(2), Pair(config)
+    operands, ends, expected = [], [], []
+    for _ in range(40):
+        length = rng.randint(1, config.group_beats)
+        total = 0
+        for beat in range(length):
+            w = [rng.randint(config.weight.min, config.weight.max) for _ in range(config.lanes)]
+            a = [rng.randint(config.act.min, config.act.max) for _ in range(config.lanes)]
+            operands.append((w, a))
+            ends.append(beat == length - 1)
+            total += sum(x * y for x, y in zip(w, a, strict=True))
+            expected.append(total if ends[-1] else 0)
+    seen: tuple[list[int], list[int]] = ([], [])
+
+    async def testbench(ctx):
+        zero = [0] * config.lanes
+        for cycle in range(len(ends) + 3):
+            w, a = operands[cycle] if cycle < len(ends) else (zero, zero)
+            ctx.set(component.weights, lanes_code(w, config.weight_bits))
+            ctx.set(component.acts, lanes_code(a, config.act_bits))
+            # One cycle behind the operands; before the first ones, a group of nothing ends.
+            ctx.set(component.group_end, cycle == 0 or (cycle <= len(ends) and ends[cycle - 1]))
+            for place, values in enumerate(seen):
+                values.append(ctx.get((component.sum0, component.sum1)[place]))
+            await ctx.tick()
+
+    run(component, testbench, cycles=1000)
+    assert seen[0][2 : 2 + len(ends)] == expected
+    assert seen[1][3:] == expected
+
+
+def test_example_runs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, EXAMPLE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "engine.v").write_text(done.stdout)
+    for top in ("dot_product", "engine"):
+        command = ["iverilog", "-g2005", "-t", "null", "-s", top, "engine.v"]
+        compiled = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (compiled.returncode, compiled.stderr) == (0, "")
+
+
+def test_dot_product_of_the_example():
+    example = runpy.run_path(str(EXAMPLE))
+    config, component = example["CONFIG"], example["DotProduct"](example["CONFIG"])
+    rng = random.Random(3)
+    vectors = [
+        [(rng.randint(-8, 7), rng.randint(-128, 127)) for _ in range(rng.randint(1, config.group))]
+        for _ in range(20)
+    ]
+    results = []
+
+    async def feed(ctx):
+        for vector in vectors:
+            for index, (weight, act) in enumerate(vector):
+                while rng.random() < 0.3:  # what is not enabled must not count
+                    ctx.set(component.en, 0)
+                    ctx.set(component.last, rng.random() < 0.5)
+                    await ctx.tick()
+                ctx.set(component.en, 1)
+                ctx.set(component.weight, weight & 15)
+                ctx.set(component.act, act & 255)
+                ctx.set(component.last, index == len(vector) - 1)
+                await ctx.tick()
+        ctx.set(component.en, 0)
+
+    async def collect(ctx):
+        while len(results) < len(vectors):
+            (result,) = await ctx.tick().sample(component.result).until(component.done)
+            results.append(result)
+
+    run(component, feed, collect, cycles=1000)
+    assert results == [sum(w * a for w, a in vector) for vector in vectors]
+
+
+def test_engine_of_the_example():
+    example = runpy.run_path(str(EXAMPLE))
+    config, component = example["CONFIG"], example["Engine"]()
+    rng = random.Random(4)
+    a, q, s, z, _ = operands(config, 9, 4)
+    taken = []
+    beats = beats_of(config, a, q, s, z)
+    ports = (component.acts, component.weights, component.scales)
+    benches = [source(port, more, rng, 0.0) for port, more in zip(ports, beats, strict=True)]
+    run(component, *benches, sink(component.out, config.rows, taken, rng, 0.0), cycles=1000)
+    product = mpgemm(a, q, s, z, config=config)
+    assert (product < 0).any()
+    assert (product > 0).any()
+    result = np.array([[int(beat.y[col]) for col in range(config.cols)] for beat in taken], np.uint32)
+    assert (result == np.where(product < 0, np.float32(0), product).view(np.uint32)).all()
