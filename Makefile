@@ -26,7 +26,7 @@ unexport MAKEFLAGS MFLAGS CONFIG LIB ARGS SEED PYTHON
 BIN := .venv/bin
 CONFIG_ARG = $(if $(CONFIG),"$(CONFIG)")
 PYTEST = $(if $(SEED),COCOTB_RANDOM_SEED="$(SEED)") $(BIN)/python -m pytest \
-	--numprocesses=auto --maxprocesses=16 --dist=worksteal
+	--numprocesses=auto --maxprocesses=16 --dist=load --maxschedchunk=1
 
 .DEFAULT_GOAL := help
 .PHONY: help verilog test nightly synth demo bench lint format setup lock clean distclean \

@@ -6,6 +6,8 @@ from typing import NoReturn
 import click
 
 from ..hw.errors import UserError
+from .bench import bench
+from .demo import demo
 from .options import config_help
 from .synth import synth
 from .verilog import verilog
@@ -21,7 +23,7 @@ def cli() -> None:
     """Generate, prove and measure hardware for mixed-precision matrix multiplication."""
 
 
-for command in (verilog, synth):
+for command in (verilog, synth, demo, bench):
     cli.add_command(command)
 
 

@@ -161,9 +161,7 @@ def _stream(direction: str, meaning: str, fields: list[dict[str, Any]]) -> dict[
     return {"direction": direction, "width": width, "meaning": meaning, "fields": fields}
 
 
-def _field(
-    name: str, lsb: int, bits: int, counts: dict[str, int], kind: str, meaning: str
-) -> dict[str, Any]:
+def _field(name: str, lsb: int, bits: int, counts: dict[str, int], kind: str, meaning: str) -> dict[str, Any]:
     """Describes elements of `bits` bits, one for every index of `counts` (first index slowest)."""
     strides, step = {}, bits
     for index, count in reversed(counts.items()):

@@ -74,9 +74,7 @@ def _contents(name: str, width: int, beats: list[int]) -> str:
 
 
 def _source(name: str, width: int, beats: list[int]) -> str:
-    return _SOURCE.format(
-        name=name, msb=width - 1, beats=len(beats), contents=_contents(name, width, beats)
-    )
+    return _SOURCE.format(name=name, msb=width - 1, beats=len(beats), contents=_contents(name, width, beats))
 
 
 _SOURCE = """\

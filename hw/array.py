@@ -40,7 +40,8 @@ class Row(wiring.Component):
         config = self.config
         width = config.lanes * config.weight_bits
         pes = [
-            place(m, f"pe{col}", lambda: PE(config), self.modules, f"{config.name}_pe") for col in range(config.cols)
+            place(m, f"pe{col}", lambda: PE(config), self.modules, f"{config.name}_pe")
+            for col in range(config.cols)
         ]
         acts, end = self.acts, self.ends
         for col, pe in enumerate(pes):

@@ -75,13 +75,9 @@ class Column(wiring.Component):
             corrected = total
 
         m.submodules.to_float = to_float = IntToFloat(len(corrected))
-        m.submodules.multiplier = multiplier = FloatMultiplier(
-            FP32, config.scale, a_integer=len(corrected)
-        )
+        m.submodules.multiplier = multiplier = FloatMultiplier(FP32, config.scale, a_integer=len(corrected))
         m.submodules.adder = adder = FloatAdder()
-        m.submodules.results = results = Memory(
-            shape=FP32.bits, depth=1 << config.row_index_bits, init=[]
-        )
+        m.submodules.results = results = Memory(shape=FP32.bits, depth=1 << config.row_index_bits, init=[])
         write, running, finished = results.write_port(), results.read_port(), results.read_port()
         m.d.comb += [
             to_float.i.eq(corrected),

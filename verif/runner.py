@@ -108,7 +108,8 @@ def simulate(
     names = [testcase] if isinstance(testcase, str) else list(testcase or ())
     seed = int(os.environ.get("COCOTB_RANDOM_SEED") or (random.getrandbits(31) if seed is None else seed))
     repeat = f"{bench} under {simulator} (to repeat: COCOTB_RANDOM_SEED={seed})"
-    print(f"{repeat}, in {build_dir}", flush=True)
+    if not quiet:
+        print(f"{repeat}, in {build_dir}", flush=True)
 
     changes = {**(env or {}), "COCOTB_RANDOM_SEED": str(seed)}
     build_log, sim_log = build_dir / "build.log", build_dir / "sim.log"

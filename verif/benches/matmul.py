@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 
 import cocotb
 import numpy as np
-from cocotb.triggers import RisingEdge, SimTimeoutError, with_timeout
+from cocotb.triggers import RisingEdge
 
 from ...hw.config import Config
 from ...quant.golden import mpgemm
 from ...quant.operands import group_count
 from ...quant.packing import Beats, pack_matmul, pack_outputs, pad_operands
 from . import bench_rng
-from .streams import CLOCK_NS, Sink, Source, reset, start_clock
+from .device import Device
+from .streams import reset
 
 CONFIG = Config(**json.loads(os.environ["MIXPE_CONFIG"]))
 
@@ -70,52 +71,14 @@ def inner_dimensions() -> list[int]:
     return sorted(k for k in candidates if 1 <= k <= 800 * lanes)
 
 
-class Bench:
-    """The device with a source on each input stream and a sink on its output."""
+class Bench(Device):
+    """The device under test, with the golden model's results beside its own."""
 
-    def __init__(self, dut, rng: np.random.Generator):
-        self.dut = dut
-        names = ["acts", "weights", "scales"] + (["tokens"] if CONFIG.token_scale else [])
-        self.sources = {name: Source(dut, name, rng) for name in names}
-        self.sink = Sink(dut, "out", rng)
-
-    async def start(self) -> None:
-        start_clock(self.dut)
-        await reset(self.dut)
-        cocotb.start_soon(self.sink.run())
-
-    async def run(self, work: Work) -> int:
+    async def work(self, work: Work) -> int:
         """Sends `work`, checks the results; returns the cycles from the first to the last beat."""
-        begun = {name: len(source.taken) for name, source in self.sources.items()}
-        done = len(self.sink.beats)
-        senders = [
-            cocotb.start_soon(source.send(getattr(work.beats, name))) for name, source in self.sources.items()
-        ]
-        await self._receive(done + len(work.results))
-        self.check(work.results, self.sink.beats[done:])
-        for name, sender in zip(self.sources, senders, strict=True):
-            if not sender.done():
-                sender.cancel()
-                raise AssertionError(f"all results came out, but not all beats of {name} went in")
-        first = min(source.taken[begun[name]] for name, source in self.sources.items())
-        return self.sink.taken[-1] - first + 1
-
-    async def _receive(self, count: int) -> None:
-        """Waits for `count` output beats in all; fails when no stream moves for long."""
-        patience = 20 * (CONFIG.tile_gap + CONFIG.drain_latency) + 200
-        streams = (*self.sources.values(), self.sink)
-        moved = -1
-        while moved != (moved := sum(len(stream.taken) for stream in streams)):
-            try:
-                await with_timeout(self.sink.receive(count), patience * CLOCK_NS, "ns")
-                return
-            except SimTimeoutError:
-                pass
-        raise AssertionError(f"no beat moved for {patience} cycles, {len(self.sink.beats)} of {count} came out")
-
-    def check(self, expected: list[int], got: list[int]) -> None:
+        results, cycles = await self.transfer(work.beats, len(work.results))
         bits = CONFIG.out.bits
-        for index, (want, have) in enumerate(zip(expected, got, strict=True)):
+        for index, (want, have) in enumerate(zip(work.results, results, strict=True)):
             if want != have:
                 column = ((want ^ have) & -(want ^ have)).bit_length() // bits
                 mask = (1 << bits) - 1
@@ -123,19 +86,21 @@ class Bench:
                     f"output beat {index} (row {index % CONFIG.rows}), column {column}: "
                     f"{have >> column * bits & mask:x}, not {want >> column * bits & mask:x}"
                 )
+        self.check_all_sent()
+        return cycles
 
 
 @cocotb.test()
 async def cycles_and_bits(dut):
     """Streams that are never late: one tile and several back to back, for every kind of K."""
     rng = bench_rng()
-    bench = Bench(dut, rng)
+    bench = Bench(dut, CONFIG, rng)
     await bench.start()
     for k in inner_dimensions():
         for tiles in (1, 3):
             work = Work()
             work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols * tiles))
-            cycles = await bench.run(work)
+            cycles = await bench.work(work)
             assert cycles == CONFIG.run_cycles(k, tiles), (
                 f"K = {k}, {tiles} tiles: {cycles} cycles, not {CONFIG.run_cycles(k, tiles)}"
             )
@@ -145,7 +110,7 @@ async def cycles_and_bits(dut):
 async def extreme_operands(dut):
     """Codes at their ends; scales that are zero, subnormal, huge, infinite, NaN."""
     rng = bench_rng()
-    bench = Bench(dut, rng)
+    bench = Bench(dut, CONFIG, rng)
     await bench.start()
     for k in inner_dimensions():
         work = Work()
@@ -155,14 +120,14 @@ async def extreme_operands(dut):
         for act in (CONFIG.act.min, CONFIG.act.max):
             for code in (CONFIG.weight_code.min, CONFIG.weight_code.max):
                 work.add(np.full_like(a, act), np.full_like(q, code), s, z, t)
-        await bench.run(work)
+        await bench.work(work)
 
 
 @cocotb.test()
 async def random_waits(dut):
     """Any pattern of valid and ready, tiles of mixed K, products that do not fill their tiles."""
     rng = bench_rng()
-    bench = Bench(dut, rng)
+    bench = Bench(dut, CONFIG, rng)
     await bench.start()
     for _ in range(3):
         for stream in (*bench.sources.values(), bench.sink):
@@ -172,30 +137,24 @@ async def random_waits(dut):
             k = int(rng.choice(inner_dimensions()))
             m, n = rng.integers(1, 2 * CONFIG.rows + 1), rng.integers(1, 2 * CONFIG.cols + 1)
             work.add(*random_operands(rng, m, k, n))
-        await bench.run(work)
+        await bench.work(work)
 
 
 @cocotb.test()
 async def reset_drops_work(dut):
     """A reset in the middle of a tile leaves nothing behind."""
     rng = bench_rng()
-    bench = Bench(dut, rng)
+    bench = Bench(dut, CONFIG, rng)
     await bench.start()
     k = inner_dimensions()[-1]
     work = Work()
     work.add(*random_operands(rng, CONFIG.rows, k, 2 * CONFIG.cols))
-    senders = [
-        cocotb.start_soon(source.send(getattr(work.beats, name))) for name, source in bench.sources.items()
-    ]
+    bench.send(work.beats)
     for _ in range(int(rng.integers(1, CONFIG.run_cycles(k, 2) - CONFIG.rows))):
         await RisingEdge(dut.clk)
-    for sender in senders:
-        sender.cancel()
-    for source in bench.sources.values():
-        source.idle()
+    bench.stop()
     await reset(dut)
-    bench.sink.beats.clear()
     for k in inner_dimensions():
         work = Work()
         work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols))
-        await bench.run(work)
+        await bench.work(work)

@@ -1,5 +1,8 @@
 """Components elaborated inline, as a user of Amaranth embeds them, in Amaranth's own simulator."""
 
+# Ports are attributes made from a component's signature.
+# pyright: reportAttributeAccessIssue=false
+
 import random
 import runpy
 import subprocess
@@ -9,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 from mixpe.hw.config import Config
 from mixpe.hw.pe import PE
-from mixpe.hw.top import ActsBeat, OutBeat, ScalesBeat, Top, WeightsBeat
+from mixpe.hw.top import Top
 from mixpe.quant.golden import mpgemm
 from mixpe.quant.operands import float_dtype
 
@@ -43,27 +46,19 @@ class Accelerator(wiring.Component):
     """A design of the user's: it passes on all streams of an array, and counts what leaves."""
 
     def __init__(self, config: Config):
-        self.config = config
-        members = {
-            "acts": In(stream.Signature(ActsBeat(config))),
-            "weights": In(stream.Signature(WeightsBeat(config))),
-            "scales": In(stream.Signature(ScalesBeat(config))),
-            "out": Out(stream.Signature(OutBeat(config))),
-            "rows_done": Out(16),
-        }
-        if config.token_scale:
-            members["tokens"] = In(stream.Signature(32))
-        super().__init__(members)
+        self.top = Top(config)
+        super().__init__({**self.top.signature.members, "rows_done": Out(16)})
 
     def elaborate(self, platform):  # noqa: ARG002
         m = Module()
-        m.submodules.top = top = Top(self.config)
-        for name in ("acts", "weights", "scales", "tokens"):
-            if hasattr(self, name):
-                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(top, name))
-        wiring.connect(m, top.out, wiring.flipped(self.out))
-        with m.If(self.out.valid & self.out.ready):
-            m.d.sync += self.rows_done.eq(self.rows_done + 1)
+        m.submodules.top = top = self.top
+        for name in top.signature.members:
+            ours, theirs = getattr(self, name), getattr(top, name)
+            if name == "out":
+                wiring.connect(m, theirs, wiring.flipped(ours))
+            else:
+                wiring.connect(m, wiring.flipped(ours), theirs)
+        m.d.sync += self.rows_done.eq(self.rows_done + (self.out.valid & self.out.ready))
         return m
 
 

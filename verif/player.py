@@ -1,0 +1,81 @@
+"""Runs products through an array's Verilog in a simulator."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..gen.write import write_design
+from ..hw.config import Config
+from ..quant.operands import float_dtype
+from .runner import Simulator, require_simulator, simulate
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Product:
+    """Operands as of `mixpe.quant.golden.mpgemm`."""
+
+    a: np.ndarray
+    q: np.ndarray
+    s: np.ndarray
+    z: np.ndarray | None = None
+    t: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came out: `out` [M, N] of `Config.out`, and the cycles from the first beat in to the last out."""
+
+    out: np.ndarray
+    cycles: int
+
+
+def play(
+    products: Sequence[Product], config: Config, simulator: Simulator, folder: Path
+) -> Iterator[Played | None]:
+    """Yields the result of each product, in order, as the simulation goes on; None while it goes on.
+
+    Builds below `folder`. Raises `UserError` where the simulator is missing, `SimulationError` where it fails.
+    """
+    require_simulator(simulator)
+    job = folder / "job"
+    shutil.rmtree(job, ignore_errors=True)
+    job.mkdir(parents=True)
+    (job / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    paths = []
+    for index, product in enumerate(products):
+        operands = {name: value for name, value in vars(product).items() if value is not None}
+        paths.append(job / f"{index:04}.npz")
+        np.savez(paths[-1], **operands)
+    design = write_design(config, folder)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            simulate,
+            sources=[design.verilog],
+            top=config.name,
+            bench="mixpe.verif.benches.play",
+            simulator=simulator,
+            build_dir=folder / simulator,
+            seed=0,
+            env={"MIXPE_JOB": str(job.resolve())},
+            quiet=True,
+        )
+        for path in paths:
+            while not (result := path.with_suffix(".out.npz")).exists():
+                if run.done():
+                    run.result()
+                    break
+                try:
+                    run.exception(timeout=_POLL_SECONDS)
+                except TimeoutError:
+                    yield None
+            with np.load(result) as file:
+                yield Played(file["out"].view(float_dtype(config.out)), int(file["cycles"]))
+        run.result()

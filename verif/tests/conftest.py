@@ -1,0 +1,11 @@
+"""The longest tests begin first, so that no worker is left with one at the end."""
+
+_LONGEST_FIRST = ("test_fp.py", "test_matmul.py", "test_pe.py", "test_synth.py", "test_mutants.py")
+
+
+def pytest_collection_modifyitems(items):
+    def turn(item):
+        name = item.path.name
+        return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=turn)
