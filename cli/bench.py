@@ -14,8 +14,9 @@ def bench() -> None:
     with Console(stderr=True).status("measuring, both models whole"):
         result = measure()
     click.echo(
-        f"{result.m} x {result.k} x {result.n}, group {result.group}: golden model {result.golden_seconds:.3f} s, "
-        f"naive int64 einsum {result.naive_seconds:.3f} s: {result.ratio:.1f} times as fast, "
+        f"{result.m} x {result.k} x {result.n}, group {result.group}: "
+        f"golden model {result.golden_seconds:.3f} s, naive int64 einsum {result.naive_seconds:.3f} s: "
+        f"{result.ratio:.1f} times as fast, "
         f"{'same' if result.bit_equal else 'DIFFERENT'} bits"
     )
     if not result.bit_equal:

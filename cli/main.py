@@ -1,19 +1,29 @@
 """The `mixpe` command: parses, calls, prints."""
 
 import sys
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from ..hw.errors import UserError
-from .bench import bench
-from .demo import demo
 from .options import config_help
-from .synth import synth
-from .verilog import verilog
 
 
-@click.group(
+class Commands(click.Group):
+    """The commands: each in the module of its name, imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return ["verilog", "synth", "demo", "bench"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        return getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+
+
+@click.command(
+    cls=Commands,
     no_args_is_help=False,  # a missing command is one line too
     epilog=config_help(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -21,10 +31,6 @@ from .verilog import verilog
 @click.version_option(package_name="mixpe", message="%(prog)s %(version)s")
 def cli() -> None:
     """Generate, prove and measure hardware for mixed-precision matrix multiplication."""
-
-
-for command in (verilog, synth, demo, bench):
-    cli.add_command(command)
 
 
 def main() -> None:

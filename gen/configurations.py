@@ -28,6 +28,7 @@ def load_config(source: str = DEFAULT, **overrides: Any) -> Config:
     Raises `UserError` for an unknown name or field, an unreadable file, a value out of range.
     """
     values = _read(source)
+    _check_known("overrides", overrides)
     changed = {key: value for key, value in overrides.items() if values.get(key, _default(key)) != value}
     if changed and "name" not in overrides:
         values.pop("name", None)
@@ -54,11 +55,15 @@ def _read(source: str) -> dict[str, Any]:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of too long a number, too deep a list
         raise UserError(f"configuration file {source} is not TOML: {error}") from None
+    _check_known(source, values)
+    return values
+
+
+def _check_known(source: str, values: dict[str, Any]) -> None:
     known = [field.name for field in dataclasses.fields(Config)]
     for key in values:
         if key not in known:
             raise UserError(f"{source}: unknown field {key!r}, must be one of {', '.join(known)}")
-    return values
 
 
 def _reason(error: Exception) -> str:

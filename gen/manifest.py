@@ -80,7 +80,7 @@ def _ports(config: Config) -> list[dict[str, Any]]:
             "name": "rst",
             "direction": "input",
             "width": 1,
-            "meaning": "synchronous reset, active high, at least one rising edge long; it drops all work under way",
+            "meaning": "synchronous reset, active high, one rising edge or more; drops all work",
         },
     ]
     for name, stream in streams(config).items():
@@ -135,7 +135,7 @@ def streams(config: Config) -> dict[str, Any]:
     layout = {
         "acts": _stream(
             "input",
-            "activations; beat b of a group holds k = group start + lanes*b + lane; every group begins a beat",
+            "activations; beat b of a group holds k = group start + lanes*b + lane; a group begins a beat",
             [acts, _last(acts, "the tile's last beat: ends the tile and its last group, which may be short")],
         ),
         "weights": _stream(

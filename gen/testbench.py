@@ -135,7 +135,8 @@ module {name}_tb;
     if (out_valid && out_ready) begin
       if (out_payload !== out_beats[out_index]) begin
         errors = errors + 1;
-        if (errors <= 10) $display("out beat %0d is %h, not %h", out_index, out_payload, out_beats[out_index]);
+        if (errors <= 10)
+          $display("out beat %0d is %h, not %h", out_index, out_payload, out_beats[out_index]);
       end
       out_index <= out_index + 1;
       if (out_index == OUT_BEATS - 1) begin

@@ -38,19 +38,15 @@ class Row(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        width = config.lanes * config.weight_bits
         pes = [
             place(m, f"pe{col}", lambda: PE(config), self.modules, f"{config.name}_pe")
             for col in range(config.cols)
         ]
         acts, end = self.acts, self.ends
-        for col, pe in enumerate(pes):
-            m.d.comb += [
-                pe.acts.eq(acts),
-                pe.group_end.eq(end),
-                pe.weights.eq(self.weights.word_select(col, width)),
-            ]
+        for pe in pes:
+            m.d.comb += [pe.acts.eq(acts), pe.group_end.eq(end)]
             acts, end = pe.acts_out, pe.group_end_out
+        m.d.comb += Cat(pe.weights for pe in pes).eq(self.weights)
         m.d.comb += [
             self.weights_out.eq(Cat(pe.weights_out for pe in pes)),
             self.sums.eq(Cat(pe.sum for pe in pes)),
@@ -62,6 +58,22 @@ class Row(wiring.Component):
                 row_sum.done.eq(pes[0].group_end_out),
                 self.row_sum.eq(row_sum.sum),
             ]
+        return m
+
+
+class DelayLine(wiring.Component):
+    """Delays an element of `width` bits by `cycles`."""
+
+    def __init__(self, width: int, cycles: int):
+        self.width = width
+        self.cycles = cycles
+        super().__init__({"i": In(width), "o": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        line = Signal(self.width * self.cycles, reset_less=True)
+        m.d.sync += line.eq(Cat(self.i, line))
+        m.d.comb += self.o.eq(line[-self.width :])
         return m
 
 
@@ -80,14 +92,22 @@ class Delays(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        width = self.width
         count = (self.places + 1) // 2
-        earlier, later = self.i[: count * self.width], self.i[count * self.width :]
-        for stage in range(1, count + 1):
-            waiting = Signal.like(later, name=f"stage{stage}", reset_less=True)
-            m.d.sync += waiting.eq(later)
-            later = waiting
+        lines = [
+            place(
+                m,
+                f"line{index}",
+                lambda: DelayLine(width, count),
+                self.modules,
+                f"{self.prefix}_delay_{count}x{width}",
+            )
+            for index in range(count, self.places)
+        ]
+        m.d.comb += Cat(line.i for line in lines).eq(self.i[count * width :])
+        earlier, later = self.i[: count * width], Cat(line.o for line in lines)
         halves = [
-            delayed(m, name, half, self.width, self.modules, self.prefix)
+            delayed(m, name, half, width, self.modules, self.prefix)
             for name, half in (("earlier", earlier), ("later", later))
         ]
         m.d.comb += self.o.eq(Cat(halves))

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from .errors import UserError
 from .formats import FLOAT_FORMATS, FP16, FloatFormat, IntFormat, signed_bits
+from .reserved import RESERVED
 
 # Register stages of the arithmetic units, in cycles from input to output.
 INT_TO_FLOAT_STAGES = 2
@@ -89,6 +90,8 @@ class Config:
                 "name must be a lower-case letter followed by at most 62 lower-case letters, "
                 f"digits and underscores, not {self.name!r}"
             )
+        elif self.name in RESERVED:
+            raise UserError(f"name must be no reserved word of Verilog, not {self.name!r}")
 
     @property
     def _description(self) -> str:

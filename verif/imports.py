@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGE = "mixpe"
 
-_DESCRIPTIONS = ("mixpe.hw.formats", "mixpe.hw.config", "mixpe.hw.errors")
+_DESCRIPTIONS = ("mixpe.hw.formats", "mixpe.hw.config", "mixpe.hw.errors", "mixpe.hw.reserved")
 
 # What the modules of a room may import besides the standard library and their own room, as prefixes;
 # None: anything. The first row that is a prefix of the module holds.

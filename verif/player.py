@@ -42,7 +42,7 @@ def play(
 ) -> Iterator[Played | None]:
     """Yields the result of each product, in order, as the simulation goes on; None while it goes on.
 
-    Builds below `folder`. Raises `UserError` where the simulator is missing, `SimulationError` where it fails.
+    Builds below `folder`. Raises `UserError` if the simulator is missing, `SimulationError` if it fails.
     """
     require_simulator(simulator)
     job = folder / "job"

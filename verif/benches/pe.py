@@ -13,7 +13,7 @@ _LATENCY = 2  # cycles from operands to their sum
 
 async def run(dut, weights: np.ndarray, acts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Feeds operand codes uint8 [cycles, formats, lanes] and group ends [cycles]; returns the bank's sums,
-    int32 [cycles, elements], row c from the cycle in which a group that ends with operands c shows its sum."""
+    int32 [cycles, elements], row c from the cycle in which a group that ends with operands c shows."""
     cocotb.start_soon(Clock(dut.clk, 2, unit="ns").start())
     dut.rst.value = 1
     dut.weights.value = dut.acts.value = dut.group_end.value = 0
