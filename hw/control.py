@@ -73,10 +73,10 @@ class DrainControl(wiring.Component):
     """Follows every row of group sums through all columns, and announces finished rows.
 
     A group ends with `group_end` in cycle t (with `first`, `last`: it is its tile's first, last; `slot`:
-    where its scales are, if `Config.scale_slots` > 1). Row i reaches stage s of column j in cycle t+s+i+j: one line of
-    registers, tapped at s+j, serves all columns. Ports `zero_slots`, `scale_slots`, `read_rows`, `firsts`,
-    `writes`, `write_rows`: as of `mixpe.hw.dequant.Column`, side by side, column 0 in the low bits.
-    `finished`: in this cycle the last column writes a row of its tile's last group.
+    where its scales are, if `Config.scale_slots` > 1). Row i reaches stage s of column j in cycle t+s+i+j:
+    one line of registers, tapped at s+j, serves all columns. Ports `zero_slots`, `scale_slots`,
+    `read_rows`, `firsts`, `writes`, `write_rows`: as of `mixpe.hw.dequant.Column`, side by side, column 0 in
+    the low bits. `finished`: in this cycle the last column writes a row of its tile's last group.
     """
 
     def __init__(self, config: Config):

@@ -49,7 +49,7 @@ class Accelerator(wiring.Component):
         self.top = Top(config)
         super().__init__({**self.top.signature.members, "rows_done": Out(16)})
 
-    def elaborate(self, platform):  # noqa: ARG002
+    def elaborate(self, platform):
         m = Module()
         m.submodules.top = top = self.top
         for name in top.signature.members:
@@ -187,7 +187,7 @@ class Pair(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):  # noqa: ARG002
+    def elaborate(self, platform):
         m = Module()
         m.submodules.pe0, m.submodules.pe1 = one, two = self.elements
         m.d.comb += [

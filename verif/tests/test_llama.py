@@ -264,7 +264,7 @@ def test_text_without_tokens(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: b"", "must have a header of 4 bytes, not 0 bytes in all"),  # noqa: ARG005
+        (lambda x: b"", "must have a header of 4 bytes, not 0 bytes in all"),
         (lambda x: x[:3], "must have a header of 4 bytes, not 3 bytes in all"),
         (lambda x: x[:9], "ends inside token 0, at 9 bytes"),
         (lambda x: x[:-1], "ends inside token 3, at 44 bytes"),
