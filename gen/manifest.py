@@ -38,6 +38,7 @@ def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, A
             "k": "any K >= 1; `last` on the acts stream ends the tile",
             "macs_per_cycle": config.rows * config.cols * config.lanes,
         },
+        "arithmetic": _arithmetic(config),
         "widths": {
             "group_sum": config.sum_bits,
             "row_sum": config.row_sum_bits if config.has_row_sum else 0,
@@ -73,6 +74,23 @@ def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, A
     }
 
 
+def _arithmetic(config: Config) -> dict[str, str]:
+    """What the results are, in the order of computation."""
+    zero = "z[g,n]" if config.zero_point else "0"
+    scaled = "Y[m,n] *32 t[m]" if config.token_scale else "Y[m,n]"
+    return {
+        "P[m,n,g]": "sum over k in group g of q[k,n] * a[m,k], exact integer",
+        "S[m,g]": "sum over k in group g of a[m,k], exact integer",
+        "C[m,n,g]": f"P[m,n,g] - {zero} * S[m,g], exact integer",
+        "D[m,n,g]": "fl32(C[m,n,g]) *32 fl32(s[g,n])",
+        "Y[m,n]": "(..((D[m,n,0] +32 D[m,n,1]) +32 D[m,n,2])..), groups in ascending order",
+        "out[m,n]": f"{config.out}({scaled})",
+        "rounding": "fl32, *32, +32 and the cast are IEEE 754 operations, round to nearest, ties to even; "
+        "subnormals kept, overflow to infinity, every NaN result is "
+        f"0x{config.out.nan:0{config.out.bits // 4}x}",
+    }
+
+
 def _ports(config: Config) -> list[dict[str, Any]]:
     ports = [
         {"name": "clk", "direction": "input", "width": 1, "meaning": "clock, rising edge"},
@@ -80,7 +98,8 @@ def _ports(config: Config) -> list[dict[str, Any]]:
             "name": "rst",
             "direction": "input",
             "width": 1,
-            "meaning": "synchronous reset, active high, one rising edge or more; drops all work",
+            "meaning": "synchronous reset, active high, one rising edge or more; drops all work; "
+            "no input is ready for group_gap cycles after it",
         },
     ]
     for name, stream in streams(config).items():

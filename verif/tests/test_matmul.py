@@ -1,9 +1,10 @@
 """Whole arrays against the golden model, under every simulator."""
 
+import numpy as np
 import pytest
 
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import Config
+from mixpe.hw.config import DATAPATHS, Config
 from mixpe.verif.matmul import simulate_matmul
 from mixpe.verif.runner import SIMULATORS
 
@@ -39,3 +40,39 @@ CONFIGS = {
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_matmul(config, simulator, tmp_path):
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)
+
+
+def random_config(seed: int) -> Config:
+    """A configuration drawn from all fields' ranges, of a size that a simulator takes in its stride."""
+    rng = np.random.default_rng(seed)
+    return Config(
+        weight_bits=int(rng.integers(2, 9)),
+        weight_signed=bool(rng.integers(2)),
+        zero_point=bool(rng.integers(2)),
+        act_bits=int(rng.integers(4, 17)),
+        group=int(rng.choice([1, 2, 3, 7, 8, 13, 32, 33, 64, 100, 300])),
+        rows=int(rng.integers(1, 10)),
+        cols=int(rng.integers(1, 10)),
+        lanes=int(rng.choice([1, 2, 4, 8])),
+        datapath=str(rng.choice(DATAPATHS)),
+        out_format=str(rng.choice(["fp32", "fp16", "bf16"])),
+        token_scale=bool(rng.integers(2)),
+    )
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("seed", range(16))
+def test_random_configuration(seed, simulator, tmp_path):
+    config = random_config(seed)
+    simulate_matmul(config, design_verilog(config), simulator, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "config",
+    [Config(rows=32, cols=32), Config(rows=64, cols=2, group=32), Config(rows=2, cols=64, group=16, lanes=8)],
+    ids=lambda config: config.name,
+)
+def test_large_array(config, tmp_path):
+    simulate_matmul(config, design_verilog(config), "verilator", tmp_path, optimize=True)
