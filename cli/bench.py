@@ -6,9 +6,10 @@ import click
 from rich.console import Console
 
 from ..quant.bench import bench as measure
+from .options import HELP
 
 
-@click.command()
+@click.command(context_settings=HELP)
 def bench() -> None:
     """Time the golden model against a naive int64 einsum: 256 x 4096 x 4096, group 128."""
     with Console(stderr=True).status("measuring, both models whole"):

@@ -19,6 +19,7 @@ from ..quant.quantize import quantize_activations, quantize_weights
 from ..quant.tokenizer import Tokenizer
 from ..verif.player import Played, Product, play
 from ..verif.runner import SIMULATORS, Simulator, require_simulator
+from .options import HELP
 
 MODEL, TOKENIZER = "models/stories260K.bin", "models/tok512.bin"
 
@@ -36,7 +37,7 @@ class Layer:
         return f"{self.x.shape[0]} x {self.w.shape[0]} x {self.w.shape[1]}"
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option("--prompt", default="Once upon a time, there was a", show_default=True, help="Text to read.")
 @click.option("--group", "groups", type=int, multiple=True, default=(32, 64), show_default=True)
 @click.option("--simulator", type=click.Choice(SIMULATORS), default="verilator", show_default=True)

@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 
 from ..hw.errors import UserError
-from .options import config_help
+from .options import HELP, config_help
 
 
 class Commands(click.Group):
@@ -26,7 +26,7 @@ class Commands(click.Group):
     cls=Commands,
     no_args_is_help=False,  # a missing command is one line too
     epilog=config_help(),
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=HELP,
 )
 @click.version_option(package_name="mixpe", message="%(prog)s %(version)s")
 def cli() -> None:

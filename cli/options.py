@@ -11,6 +11,9 @@ import click
 from ..gen.configurations import DEFAULT, load_config, named_configurations
 from ..hw.config import Config
 
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+"""Click's settings of every command."""
+
 
 def _field_option(field: dataclasses.Field) -> Callable:
     flag = field.name.replace("_", "-")

@@ -13,10 +13,10 @@ from ..quant.data import find_library
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import read_library
 from ..synth.report import parts, records, table, to_json
-from .options import config_options, out_dir_option
+from .options import HELP, config_options, out_dir_option
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @config_options
 @click.option(
     "--lib",

@@ -6,10 +6,10 @@ import click
 
 from ..gen.write import write_design
 from ..hw.config import Config
-from .options import config_help, config_options, out_dir_option
+from .options import HELP, config_help, config_options, out_dir_option
 
 
-@click.command(epilog=config_help())
+@click.command(context_settings=HELP, epilog=config_help())
 @config_options
 @out_dir_option
 def verilog(config: Config, out_dir: Path | None) -> None:

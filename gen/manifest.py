@@ -99,7 +99,7 @@ def _ports(config: Config) -> list[dict[str, Any]]:
             "direction": "input",
             "width": 1,
             "meaning": "synchronous reset, active high, one rising edge or more; drops all work; "
-            "no input is ready for group_gap cycles after it",
+            "acts, weights and scales are not ready for group_gap - 1 cycles after it",
         },
     ]
     for name, stream in streams(config).items():

@@ -13,7 +13,7 @@ class Pacer(wiring.Component):
     A beat that ends a group (the group's last by count, or `last`) waits until the group's scales are
     there, the previous group ended `Config.group_gap` cycles ago and, if it is the first group of a
     tile, the previous tile has left the columns (`drained`). Other beats never wait, but for
-    `Config.group_gap` cycles after reset, in which the array drains what it held.
+    `Config.group_gap` - 1 cycles after reset, in which the array drains what it held.
 
     Ports: `operands`: a beat of all operands is there, `last`: it is the tile's last; `scales`: a beat of
     scales is there; `drained`: pulse, the pending tile's last row is read. `take`: the beat enters in this

@@ -59,7 +59,7 @@ class Top(wiring.Component):
     - `tokens` (FP32 codes, if `Config.token_scale`): one beat a row, in row order.
     - `out` (`OutBeat`): `rows` beats a tile, in row order.
 
-    A row or column without data is fed zeros. After reset no beat is taken for `Config.group_gap` cycles.
+    A row or column without data is fed zeros. After reset no beat is taken for `Config.group_gap` - 1 cycles.
     `ready` of the inputs depends on their `valid` within the
     cycle; `out.valid` depends on registers only.
 
