@@ -36,10 +36,11 @@ class BenchResult:
 def naive_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -> np.ndarray:
     """The formula as it stands: one int64 `einsum` over all groups, then D and Y of the contract.
 
-    a: [M, K] int64, q: [K, N] int64, s: [G, N] float16, K a multiple of the group; no zero points, no
-    token scales. Returns float32 [M, N].
+    a: [M, K] int64, q: [K, N] int64, s: [G, N] float16; no zero points, no token scales.
+    Returns float32 [M, N].
     """
-    groups = a.shape[1] // config.group
+    groups, tail = len(s), -a.shape[1] % config.group
+    a, q = np.pad(a, ((0, 0), (0, tail))), np.pad(q, ((0, tail), (0, 0)))
     c = np.einsum("mgk,gkn->gmn", a.reshape(-1, groups, config.group), q.reshape(groups, config.group, -1))
     d = c.astype(np.float32) * s.astype(np.float32)[:, None]
     y = d[0]
@@ -61,7 +62,7 @@ def looped_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -
 def bench(
     m: int = 256, k: int = 4096, n: int = 4096, *, group: int = 128, repeat: int = 20, seed: int = 0
 ) -> BenchResult:
-    """Time the models on the same random W4A8 operands, the whole product each time; K whole groups.
+    """Time the models on the same random W4A8 operands, the whole product each time.
 
     The golden model: best of `repeat` runs on int8 operands, which it checks. Its opponents, slower and so
     less disturbed: best of two runs each on operands that are int64 already.
@@ -70,7 +71,7 @@ def bench(
     rng = np.random.default_rng(seed)
     a = rng.integers(config.act.min, config.act.max, (m, k), dtype=np.int8, endpoint=True)
     q = rng.integers(config.weight_code.min, config.weight_code.max, (k, n), dtype=np.int8, endpoint=True)
-    s = rng.standard_normal((k // group, n)).astype(np.float16)
+    s = rng.standard_normal((-(-k // group), n)).astype(np.float16)
     wide_a, wide_q = a.astype(np.int64), q.astype(np.int64)
     golden_seconds, out = _best(lambda: mpgemm(a, q, s, config=config), repeat)
     naive_seconds, naive = _best(lambda: naive_mpgemm(wide_a, wide_q, s, config), 2)
