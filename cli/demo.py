@@ -18,7 +18,7 @@ from ..quant.llama import BOS, Llama
 from ..quant.quantize import quantize_activations, quantize_weights
 from ..quant.tokenizer import Tokenizer
 from ..verif.player import Played, Product, play
-from ..verif.runner import SIMULATORS, Simulator, require_simulator
+from ..verif.runner import SIMULATORS, SimulationError, Simulator, require_simulator
 from .options import HELP
 
 MODEL, TOKENIZER = "models/stories260K.bin", "models/tok512.bin"
@@ -56,7 +56,11 @@ def demo(prompt: str, groups: tuple[int, ...], simulator: Simulator, out_dir: Pa
     exact = True
     for config in configs:
         products = [quantized(layer, config) for layer in layers]
-        results = simulated(products, config, simulator, out_dir / config.name)
+        try:
+            results = simulated(products, config, simulator, out_dir / config.name)
+        except SimulationError as error:
+            click.echo(f"mixpe: error: {error}", err=True)
+            sys.exit(1)
         table, wrong = report(layers, products, results, config)
         console.print(table)
         console.print(

@@ -12,6 +12,21 @@ from .modules import Modules, place
 from .pe import PE, RowSum
 
 
+def _array_ports(config: Config, rows: int) -> dict:
+    """Ports of `rows` rows of the array."""
+    weights = config.cols * config.lanes * config.weight_bits
+    ports = {
+        "acts": In(rows * config.lanes * config.act_bits),
+        "ends": In(rows),
+        "weights": In(weights),
+        "weights_out": Out(weights),
+        "sums": Out(config.cols * config.sum_bits),
+    }
+    if config.has_row_sum:
+        ports["row_sum"] = Out(signed(config.row_sum_bits))
+    return ports
+
+
 class Row(wiring.Component):
     """One row: activations and group ends move right, weights move down into the next row.
 
@@ -23,17 +38,7 @@ class Row(wiring.Component):
     def __init__(self, config: Config, modules: Modules | None = None):
         self.config = config
         self.modules = modules
-        weights = config.cols * config.lanes * config.weight_bits
-        members = {
-            "acts": In(config.lanes * config.act_bits),
-            "ends": In(1),
-            "weights": In(weights),
-            "weights_out": Out(weights),
-            "sums": Out(config.cols * config.sum_bits),
-        }
-        if config.has_row_sum:
-            members["row_sum"] = Out(signed(config.row_sum_bits))
-        super().__init__(members)
+        super().__init__(_array_ports(config, rows=1))
 
     def elaborate(self, platform):
         m = Module()
@@ -188,17 +193,7 @@ class SystolicArray(wiring.Component):
         self.config = config
         self.modules = modules
         self.rows = config.rows if rows is None else rows
-        weights = config.cols * config.lanes * config.weight_bits
-        members = {
-            "acts": In(self.rows * config.lanes * config.act_bits),
-            "weights": In(weights),
-            "weights_out": Out(weights),
-            "ends": In(self.rows),
-            "sums": Out(config.cols * config.sum_bits),
-        }
-        if config.has_row_sum:
-            members["row_sum"] = Out(signed(config.row_sum_bits))
-        super().__init__(members)
+        super().__init__(_array_ports(config, self.rows))
 
     def elaborate(self, platform):
         m = Module()

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..gen.write import write_design
 from ..hw.config import Config
+from ..hw.errors import UserError
 from ..quant.operands import float_dtype
 from .runner import Simulator, require_simulator, simulate
 
@@ -42,18 +43,15 @@ def play(
 ) -> Iterator[Played | None]:
     """Yields the result of each product, in order, as the simulation goes on; None while it goes on.
 
-    Builds below `folder`. Raises `UserError` if the simulator is missing, `SimulationError` if it fails.
+    Builds below `folder`. Raises `UserError` if the simulator is missing or the folder cannot be written,
+    `SimulationError` if the simulation fails.
     """
     require_simulator(simulator)
     job = folder / "job"
-    shutil.rmtree(job, ignore_errors=True)
-    job.mkdir(parents=True)
-    (job / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
-    paths = []
-    for index, product in enumerate(products):
-        operands = {name: value for name, value in vars(product).items() if value is not None}
-        paths.append(job / f"{index:04}.npz")
-        np.savez(paths[-1], **operands)
+    try:
+        paths = _write_job(products, config, job)
+    except OSError as error:
+        raise UserError(f"cannot write {job}: {error.strerror or error}") from None
     design = write_design(config, folder)
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(
@@ -79,3 +77,16 @@ def play(
             with np.load(result) as file:
                 yield Played(file["out"].view(float_dtype(config.out)), int(file["cycles"]))
         run.result()
+
+
+def _write_job(products: Sequence[Product], config: Config, job: Path) -> list[Path]:
+    """Writes what `mixpe.verif.benches.play` reads, in a fresh folder; returns the products' paths."""
+    shutil.rmtree(job, ignore_errors=True)
+    job.mkdir(parents=True)
+    (job / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    paths = []
+    for index, product in enumerate(products):
+        operands = {name: value for name, value in vars(product).items() if value is not None}
+        paths.append(job / f"{index:04}.npz")
+        np.savez(paths[-1], **operands)
+    return paths

@@ -11,11 +11,8 @@ from cocotb.utils import get_sim_time
 CLOCK_NS = 10
 
 
-class Source:
-    """Offers beats on the input stream `name`, in order; `wait` is the chance to pause for a cycle.
-
-    While nothing is offered the payload is noise, which the design must not take.
-    """
+class Stream:
+    """The ports of the stream `name` of `dut`, and which beats moved when."""
 
     def __init__(self, dut, name: str, rng: np.random.Generator):
         self.clk = dut.clk
@@ -24,8 +21,19 @@ class Source:
         self.ready = getattr(dut, f"{name}__ready")
         self.rng = rng
         self.wait = 0.0
+        """Chance to pause for a cycle."""
         self.taken: list[int] = []
         """Cycle in which each beat was taken."""
+
+
+class Source(Stream):
+    """Offers beats on an input stream, in order.
+
+    While nothing is offered the payload is noise, which the design must not take.
+    """
+
+    def __init__(self, dut, name: str, rng: np.random.Generator):
+        super().__init__(dut, name, rng)
         self.idle()
 
     def idle(self) -> None:
@@ -49,21 +57,12 @@ class Source:
         self.idle()
 
 
-class Sink:
-    """Takes beats from the output stream `name`; `wait` is the chance not to be ready in a cycle.
-
-    A beat that is offered but not taken must stay as it is.
-    """
+class Sink(Stream):
+    """Takes beats from an output stream. A beat that is offered but not taken must stay as it is."""
 
     def __init__(self, dut, name: str, rng: np.random.Generator):
-        self.clk = dut.clk
-        self.payload = getattr(dut, f"{name}__payload")
-        self.valid = getattr(dut, f"{name}__valid")
-        self.ready = getattr(dut, f"{name}__ready")
-        self.rng = rng
-        self.wait = 0.0
+        super().__init__(dut, name, rng)
         self.beats: list[int] = []
-        self.taken: list[int] = []
         self.ready.value = 0
         self._count = 0
         self._enough = Event()
