@@ -75,4 +75,4 @@ def test_random_configuration(seed, simulator, tmp_path):
     ids=lambda config: config.name,
 )
 def test_large_array(config, tmp_path):
-    simulate_matmul(config, design_verilog(config), "verilator", tmp_path, optimize=True)
+    simulate_matmul(config, design_verilog(config), "verilator", tmp_path)
