@@ -1,4 +1,4 @@
-"""A self-checking plain-Verilog testbench, with vectors from the golden model."""
+"""Self-checking plain-Verilog testbenches, with vectors from the golden model or given ones."""
 
 import numpy as np
 
@@ -23,6 +23,29 @@ def testbench(config: Config) -> str:
     """
     k = _inner_dimension(config)
     beats, results = _vectors(config, k)
+    cycles = config.run_cycles(k, tiles=2)
+    return _bench(config, beats, results, cycles, _WITH_WAITS, idle="x", half_ns=5)
+
+
+def operand_testbench(
+    config: Config, beats: Beats, results: list[int], k: int, period_ns: float
+) -> tuple[str, float]:
+    """Returns a testbench `<name>_tb` for given beats of an inner dimension `k`, and when they begin.
+
+    Streams are never late, and 0 while they offer nothing; it prints a line that begins with PASS if every
+    output beat is as in `results` and the cycles as the formula says. The clock has `period_ns`; the first
+    beat is taken at the rising edge that ends the first cycle after the returned time, in ns.
+    """
+    cycles = config.run_cycles(k, tiles=len(results) // config.rows)
+    text = _bench(config, beats, results, cycles, "", idle="0", half_ns=period_ns / 2)
+    # Two edges in reset, `cycles` of rest, one to start; the first edge comes after half a period.
+    return text, (2 + cycles + 0.5) * period_ns
+
+
+def _bench(
+    config: Config, beats: Beats, results: list[int], cycles: int, then: str, *, idle: str, half_ns: float
+) -> str:
+    """`then`: what follows the first run; `idle`: each bit of what offers nothing."""
     widths = {name: stream["width"] for name, stream in streams(config).items()}
     inputs = {"acts": beats.acts, "weights": beats.weights, "scales": beats.scales}
     if config.token_scale:
@@ -34,12 +57,15 @@ def testbench(config: Config) -> str:
             for stream in (*inputs, "out")
             for part in ("payload", "valid", "ready")
         ),
-        sources="\n".join(_source(name, widths[name], beats) for name, beats in inputs.items()),
+        sources="\n".join(_source(name, widths[name], beats, idle) for name, beats in inputs.items()),
+        then=then,
+        times=" twice" if then else "",
+        half_ns=half_ns,
         restart="\n".join(f"      {name}_index <= 0; {name}_wait <= 0;" for name in inputs),
         out_msb=widths["out"] - 1,
         out_beats=len(results),
         out_contents=_contents("out", widths["out"], results),
-        cycles=config.run_cycles(k, tiles=2),
+        cycles=cycles,
     )
 
 
@@ -73,9 +99,15 @@ def _contents(name: str, width: int, beats: list[int]) -> str:
     )
 
 
-def _source(name: str, width: int, beats: list[int]) -> str:
-    return _SOURCE.format(name=name, msb=width - 1, beats=len(beats), contents=_contents(name, width, beats))
+def _source(name: str, width: int, beats: list[int], idle: str) -> str:
+    contents = _contents(name, width, beats)
+    return _SOURCE.format(name=name, msb=width - 1, beats=len(beats), contents=contents, idle=idle)
 
+
+_WITH_WAITS = """\
+    waits = 1;
+    restart;
+"""
 
 _SOURCE = """\
   // Offers the beats of {name} in order; a beat once offered stays until it is taken.
@@ -84,7 +116,7 @@ _SOURCE = """\
   reg {name}_wait = 0;
   wire {name}_valid = running && {name}_index < {beats} && !{name}_wait;
   wire {name}_ready;
-  wire [{msb}:0] {name}_payload = {name}_valid ? {name}_beats[{name}_index] : {{{msb} + 1{{1'bx}}}};
+  wire [{msb}:0] {name}_payload = {name}_valid ? {name}_beats[{name}_index] : {{{msb} + 1{{1'b{idle}}}}};
   always @(posedge clk) if (running) begin
     if ({name}_valid && {name}_ready) {name}_index <= {name}_index + 1;
     if (!{name}_valid || {name}_ready) {name}_wait <= waits && ($random(seed) & 1);
@@ -110,7 +142,7 @@ module {name}_tb;
   integer cycle = 0;
   integer errors = 0;
   integer measured = 0;
-  always #5 clk = ~clk;
+  always #{half_ns} clk = ~clk;
 
 {sources}
   reg [{out_msb}:0] out_beats [0:OUT_BEATS - 1];
@@ -167,13 +199,11 @@ module {name}_tb;
     rst <= 0;
     repeat (CYCLES) @(posedge clk); // after reset no beat is taken for a while
     restart;
-    waits = 1;
-    restart;
-    if (measured != CYCLES) begin
+{then}    if (measured != CYCLES) begin
       $display("%0d cycles, not %0d", measured, CYCLES);
       errors = errors + 1;
     end
-    if (errors == 0) $display("PASS {name}: %0d out beats twice, %0d cycles", OUT_BEATS, measured);
+    if (errors == 0) $display("PASS {name}: %0d out beats{times}, %0d cycles", OUT_BEATS, measured);
     else $display("FAIL {name}: %0d errors", errors);
     $finish;
   end

@@ -14,13 +14,13 @@ from .pe import PE, RowSum
 
 def _array_ports(config: Config, rows: int) -> dict:
     """Ports of `rows` rows of the array."""
-    weights = config.cols * config.lanes * config.weight_bits
+    weights = config.cols * config.lanes * config.weight_wires
     ports = {
         "acts": In(rows * config.lanes * config.act_bits),
         "ends": In(rows),
         "weights": In(weights),
         "weights_out": Out(weights),
-        "sums": Out(config.cols * config.sum_bits),
+        "sums": Out(config.cols * config.drain_bits),
     }
     if config.has_row_sum:
         ports["row_sum"] = Out(signed(config.row_sum_bits))
@@ -44,7 +44,7 @@ class Row(wiring.Component):
         m = Module()
         config = self.config
         pes = [
-            place(m, f"pe{col}", lambda: PE(config), self.modules, f"{config.name}_pe")
+            place(m, f"pe{col}", lambda: PE(config, self.modules), self.modules, f"{config.name}_pe")
             for col in range(config.cols)
         ]
         acts, end = self.acts, self.ends
@@ -182,7 +182,8 @@ class SystolicArray(wiring.Component):
     `sums[j]` in cycle t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is
     the OR of its column, so groups must end at least `rows` cycles apart (`Config.group_gap`).
 
-    Ports: `acts` (rows x lanes), `weights` (cols x lanes), `ends` (rows), `sums` (cols x `sum_bits`),
+    Ports: `acts` (rows x lanes), `weights` (cols x lanes, as `mixpe.hw.pe.recoded_weights` makes them),
+    `ends` (rows), `sums` (cols x `drain_bits`),
     `row_sum` (if `Config.has_row_sum`); index 0 in the low bits. `weights_out`: below the last row.
 
     `rows`: how many of the configuration's rows; all if None. An array is built of an upper and a lower

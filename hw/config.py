@@ -17,18 +17,26 @@ MULTIPLY_STAGES = 3
 ADD_STAGES = 4
 CAST_STAGES = 1
 
-DATAPATHS = ("shift_add", "multiplier")
+DATAPATHS = ("shift_add", "multiplier", "bit_heap", "booth", "carry_save")
+RECODED = ("booth", "carry_save")
+"""Datapaths that take weights as digits (`mixpe.hw.recode`)."""
+
+CARRY_SPACING = 3
+"""Columns of one carry chain of the `carry_save` accumulator. Of 1 to 10, 3 gave the least area x delay."""
 
 _RANGES = {
     "weight_bits": (2, 8),
     "act_bits": (4, 16),
     "group": (1, 16384),
+    "acc_bits": (0, 48),
     "rows": (1, 128),
     "cols": (1, 128),
 }
 _CHOICES = {
     "lanes": (1, 2, 4, 8),
     "datapath": DATAPATHS,
+    "adder": ("ripple", "prefix"),
+    "target": ("asic", "fpga"),
     "out_format": tuple(FLOAT_FORMATS),
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -49,7 +57,12 @@ class Config:
         multiple leaves a shorter last group; per-channel quantization is one group over all of K.
     rows, cols: processing elements, 1 to 128 each; a tile of the product is rows x cols.
     lanes: products per processing element and cycle: 1, 2, 4 or 8.
-    datapath: how a processing element multiplies: "shift_add" or "multiplier".
+    datapath: how a processing element multiplies and adds (`mixpe.hw.datapath`): "shift_add",
+        "multiplier", "bit_heap", "booth" or "carry_save".
+    adder: how "bit_heap" and "booth" end their sum: "ripple", a carry chain, or "prefix", a
+        parallel-prefix adder.
+    target: "asic", or "fpga": sums are then written with `+`, which becomes carry chains.
+    acc_bits: least width of a group's sum; 0: what a group needs. 32 gives the usual INT8 accumulator.
     out_format: of the result: "fp32", "fp16" or "bf16".
     token_scale: every row of the result is multiplied by an FP32 scale before the final cast.
 
@@ -66,6 +79,9 @@ class Config:
     cols: int = 16
     lanes: int = 1
     datapath: str = "shift_add"
+    adder: str = "ripple"
+    target: str = "asic"
+    acc_bits: int = 0
     out_format: str = "fp32"
     token_scale: bool = False
 
@@ -83,6 +99,11 @@ class Config:
             if (value := getattr(self, name)) not in allowed:
                 choices = ", ".join(str(choice) for choice in allowed)
                 raise UserError(f"{name} must be one of {choices}, not {value!r}")
+        if self.adder == "prefix" and (self.datapath not in ("bit_heap", "booth") or self.target == "fpga"):
+            raise UserError(
+                "adder prefix goes with datapath bit_heap or booth and target asic, "
+                f"not with {self.datapath} and {self.target}"
+            )
         if not self.name:
             object.__setattr__(self, "name", self._description)
         elif not _NAME.fullmatch(self.name):
@@ -99,6 +120,9 @@ class Config:
         parts = [f"{weight}a{self.act_bits}", f"{self.rows}x{self.cols}", f"g{self.group}"]
         parts += [f"l{self.lanes}"] if self.lanes > 1 else []
         parts += [self.datapath] if self.datapath != "shift_add" else []
+        parts += [self.adder] if self.adder != "ripple" else []
+        parts += [self.target] if self.target != "asic" else []
+        parts += [f"acc{self.acc_bits}"] if self.acc_bits else []
         parts += [self.out_format] if self.out_format != "fp32" else []
         parts += ["t"] if self.token_scale else []
         return "_".join(parts)
@@ -141,7 +165,31 @@ class Config:
     def sum_bits(self) -> int:
         """Width of P, the signed sum of products of a group: exact, it never wraps."""
         products = [w * a for w in (self.weight.min, self.weight.max) for a in (self.act.min, self.act.max)]
-        return signed_bits(self.group * min(products), self.group * max(products))
+        return max(self.acc_bits, signed_bits(self.group * min(products), self.group * max(products)))
+
+    @property
+    def weight_wires(self) -> int:
+        """Wires of a weight inside the array: its bits, or its digits' (`mixpe.hw.recode`)."""
+        if self.datapath not in RECODED:
+            return self.weight_bits
+        return 3 * (self.weight_bits // 2) + 2 * (self.weight_bits % 2)
+
+    @cached_property
+    def carry_columns(self) -> tuple[int, ...]:
+        """Columns of P at which the accumulator keeps a carry apart, which the drain adds."""
+        return (
+            tuple(range(CARRY_SPACING, self.sum_bits, CARRY_SPACING)) if self.datapath == "carry_save" else ()
+        )
+
+    @property
+    def final_adder(self) -> str:
+        """What ends a bit heap (`mixpe.hw.heap.BitHeap.total`)."""
+        return "plus" if self.target == "fpga" else self.adder
+
+    @property
+    def drain_bits(self) -> int:
+        """Width of P as it leaves a processing element: the sum, then its saved carries."""
+        return self.sum_bits + len(self.carry_columns)
 
     @cached_property
     def row_sum_bits(self) -> int:
@@ -172,8 +220,13 @@ class Config:
 
     @property
     def sum_latency(self) -> int:
-        """Until P stands in the dequantizer's register: operand, accumulator, bus."""
-        return 3
+        """Until P stands in the dequantizer's register: operand, accumulator, bus, saved carries added."""
+        return 3 + self.resolve_stages
+
+    @property
+    def resolve_stages(self) -> int:
+        """Cycles that adding a sum's saved carries takes."""
+        return 1 if self.carry_columns else 0
 
     @property
     def corrected_latency(self) -> int:

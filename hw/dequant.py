@@ -6,8 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
+from .datapath import resolved
 from .formats import FP32
 from .fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat
+from .pe import drain_shape
 
 _NEGATIVE_ZERO = 1 << (FP32.bits - 1)
 
@@ -18,10 +20,10 @@ class Column(wiring.Component):
     For every row: `C = P - z*S`, `D = fl32(C) * fl32(s)`, `Y = D` for a tile's first group, else `Y + D`;
     read out, `result = cast(Y * t)`. Fixed latency, one row a cycle, no stall up to the memory of Y.
 
-    Ports, with the cycle in which they refer to a row whose `sum` is on the bus in cycle
-    `Config.sum_latency` - 1:
+    Ports, with the cycle in which they refer to a row whose `sum` is on the bus in cycle 2:
 
-    - `sum`, and with `Config.has_row_sum` `row_sum` one cycle later: P and S. With `Config.zero_point`
+    - `sum` (`Config.drain_bits`, as `mixpe.hw.pe.PE` drains it): P; with `Config.has_row_sum` in cycle
+      `sum_latency` `row_sum`: S. With `Config.zero_point`
       `zero` is written like `scale`.
     - `scale` (FP16 code), `zero`: written into slot `scale_write_slot` when `scale_write` is high.
       `zero_slot` (cycle `sum_latency`) and `scale_slot` (cycle `scale_latency`) choose what to use; the
@@ -38,7 +40,7 @@ class Column(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         members = {
-            "sum": In(signed(config.sum_bits)),
+            "sum": In(drain_shape(config)),
             "scale": In(config.scale.bits),
             "scale_write": In(1),
             "read_row": In(config.row_index_bits),
@@ -66,8 +68,12 @@ class Column(wiring.Component):
         m = Module()
         config = self.config
 
-        total = Signal.like(self.sum, reset_less=True)
-        m.d.sync += total.eq(self.sum)
+        drained = Signal.like(self.sum, reset_less=True)
+        m.d.sync += drained.eq(self.sum)
+        total = resolved(config, drained)
+        for _ in range(config.resolve_stages):
+            unresolved, total = total, Signal(signed(config.sum_bits), reset_less=True)
+            m.d.sync += total.eq(unresolved)
         if config.has_row_sum:
             corrected = Signal(signed(config.corrected_bits), reset_less=True)
             m.d.sync += corrected.eq(total - self._zero(m) * self.row_sum)

@@ -21,17 +21,18 @@ class Modules:
         self.components: dict[str, wiring.Component] = {}
 
     def instance(
-        self, name: str, make: Callable[[], wiring.Component], module_name: str
+        self, name: str, make: Callable[[], wiring.Component], module_name: str, registers: bool
     ) -> tuple[Instance, object]:
         """Returns an instance of the module `module_name`, made at its first use, and its interface.
 
-        The interface's signals are called after the instance `name`.
+        The interface's signals are called after the instance `name`. A module with `registers` has the ports
+        `clk` and `rst`.
         """
         if module_name not in self.components:
             self.components[module_name] = make()
         signature = self.components[module_name].signature
         interface = signature.create(path=(name,))
-        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()} if registers else {}
         for path, member, value in signature.flatten(interface):
             direction = "i" if member.flow == In else "o"
             ports[f"{direction}_{'__'.join(str(part) for part in path)}"] = value
@@ -44,13 +45,16 @@ def place(
     make: Callable[[], wiring.Component],
     modules: Modules | None,
     module_name: str,
+    *,
+    registers: bool = True,
 ) -> Any:
     """Adds the component that `make` returns to `m` as the submodule `name`; returns its interface.
 
-    With `modules`, only the first of all places of `module_name` makes its component.
+    With `modules`, only the first of all places of `module_name` makes its component. `registers`: it has
+    some, and with them a clock.
     """
     if modules is None:
         m.submodules[name] = component = make()
         return component
-    m.submodules[name], interface = modules.instance(name, make, module_name)
+    m.submodules[name], interface = modules.instance(name, make, module_name, registers)
     return interface

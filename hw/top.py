@@ -10,6 +10,7 @@ from .control import DrainControl, Pacer, ReadOut
 from .dequant import Column
 from .formats import FP32
 from .modules import Modules, place
+from .pe import recoded_weights
 
 
 class ActsBeat(data.StructLayout):
@@ -114,7 +115,7 @@ class Top(wiring.Component):
             skew.weights.eq(Mux(pacer.take, self._recoded(self.weights.payload.q), 0)),
             skew.group_end.eq(pacer.group_end),
             array.acts.eq(skew.acts_out),
-            array.weights.eq(skew.weights_out),
+            array.weights.eq(recoded_weights(config, skew.weights_out)),
             array.ends.eq(skew.ends),
             drain.group_end.eq(pacer.group_end),
             drain.first.eq(pacer.first),
@@ -155,6 +156,10 @@ class Top(wiring.Component):
         if not self.config.has_row_sum:
             return
         row_sum = array.row_sum
+        for stage in range(self.config.resolve_stages):
+            delayed = Signal.like(row_sum, name=f"row_sum_resolving{stage}", reset_less=True)
+            m.d.sync += delayed.eq(row_sum)
+            row_sum = delayed
         for col, column in enumerate(columns):
             passed = Signal.like(array.row_sum, name=f"row_sum{col}", reset_less=True)
             m.d.sync += passed.eq(row_sum)

@@ -1,60 +1,59 @@
 """All processing elements for weights and activations up to 8 bits side by side, as one design."""
 
-from dataclasses import dataclass
-
-from amaranth.hdl import Cat, Module
+from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...gen.verilog import convert
 from ...hw.config import DATAPATHS, Config
 from ...hw.modules import Modules, place
-from ...hw.pe import PE
+from ...hw.pe import PE, recoded_weights
 
 OPERAND_BITS = 8
 SUM_BITS = 32
 GROUP = 8
 
 
-@dataclass(frozen=True)
-class Spec:
+VARIANTS = [
+    *({"datapath": datapath} for datapath in DATAPATHS),
+    {"datapath": "bit_heap", "adder": "prefix"},
+    {"datapath": "bit_heap", "target": "fpga"},
+    {"datapath": "booth", "adder": "prefix"},
+    {"datapath": "booth", "target": "fpga"},
+]
+"""Fields of a configuration: every way to build an element."""
+
+
+def spec(weight_bits: int, act_bits: int, lanes: int, variant: dict[str, str]) -> Config:
     """One element of the bank; it reads the low bits of the bank's operand lanes."""
-
-    weight_bits: int
-    act_bits: int
-    lanes: int
-    datapath: str
-
-    @property
-    def config(self) -> Config:
-        return Config(
-            name=f"w{self.weight_bits}a{self.act_bits}_l{self.lanes}_{self.datapath}",
-            weight_bits=self.weight_bits,
-            act_bits=self.act_bits,
-            lanes=self.lanes,
-            datapath=self.datapath,
-            group=GROUP * self.lanes,
-        )
+    return Config(
+        name=f"w{weight_bits}a{act_bits}_l{lanes}_{'_'.join(variant.values())}",
+        weight_bits=weight_bits,
+        act_bits=act_bits,
+        lanes=lanes,
+        group=GROUP * lanes,
+        **variant,
+    )
 
 
-FORMATS = [(w, a) for w in range(2, OPERAND_BITS + 1) for a in range(4, OPERAND_BITS + 1)]
-"""Bits of weights and activations; elements of one format share operands."""
+def formats(lanes: int) -> list[tuple[int, int]]:
+    """Bits of weights and activations; elements of one format share operands."""
+    if lanes > 1:
+        return [(2, 4), (3, 5), (4, 8), (8, 8)]
+    return [(w, a) for w in range(2, OPERAND_BITS + 1) for a in (4, OPERAND_BITS)]
 
 
-def specs(lanes: int) -> list[Spec]:
-    """Every format, in the order of `FORMATS`, with every datapath."""
-    return [
-        Spec(weight_bits, act_bits, lanes, datapath)
-        for weight_bits, act_bits in FORMATS
-        for datapath in DATAPATHS
-    ]
+def specs(lanes: int) -> list[Config]:
+    """Every format, in the order of `formats`, in every variant."""
+    return [spec(*bits, lanes, variant) for bits in formats(lanes) for variant in VARIANTS]
 
 
 class PEBank(wiring.Component):
     """The elements of `specs(lanes)`, and operands for each format.
 
     `weights`, `acts`: 8 bits for each lane of each format, of which its elements take the low ones; the
-    first format and lane lowest. `sums`: the elements' sums, sign-extended to 32 bits, the first one lowest.
+    first format and lane lowest. `sums`: the elements' words, 32 bits each, the first one lowest: signed
+    sums, or where carries are kept apart (`Config.carry_columns`) a sum's bits and above them its carries.
     """
 
     def __init__(self, lanes: int, modules: Modules | None = None):
@@ -62,8 +61,8 @@ class PEBank(wiring.Component):
         self.modules = modules
         super().__init__(
             {
-                "weights": In(len(FORMATS) * lanes * OPERAND_BITS),
-                "acts": In(len(FORMATS) * lanes * OPERAND_BITS),
+                "weights": In(len(formats(lanes)) * lanes * OPERAND_BITS),
+                "acts": In(len(formats(lanes)) * lanes * OPERAND_BITS),
                 "group_end": In(1),
                 "sums": Out(len(specs(lanes)) * SUM_BITS),
             }
@@ -72,16 +71,16 @@ class PEBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         sums = []
-        for index, spec in enumerate(specs(self.lanes)):
-            config = spec.config
+        for index, config in enumerate(specs(self.lanes)):
             pe = place(m, f"pe{index}", lambda config=config: PE(config), self.modules, config.name)
-            first = FORMATS.index((spec.weight_bits, spec.act_bits)) * self.lanes
+            first = formats(self.lanes).index((config.weight_bits, config.act_bits)) * self.lanes
             m.d.comb += [
-                pe.weights.eq(self._low(self.weights, first, config.weight_bits)),
+                pe.weights.eq(recoded_weights(config, self._low(self.weights, first, config.weight_bits))),
                 pe.acts.eq(self._low(self.acts, first, config.act_bits)),
                 pe.group_end.eq(self.group_end),
             ]
-            sums.append(Cat(pe.sum, pe.sum[-1].replicate(SUM_BITS - len(pe.sum))))
+            top = pe.sum[-1] if pe.sum.shape().signed else Const(0, 1)
+            sums.append(Cat(pe.sum, top.replicate(SUM_BITS - len(pe.sum))))
         m.d.comb += self.sums.eq(Cat(sums))
         return m
 

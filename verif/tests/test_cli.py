@@ -177,7 +177,10 @@ def test_version(mixpe):
         (["--rows", "129"], ["rows must be 1 to 128, not 129"]),
         (["--cols=-1"], ["cols must be 1 to 128, not -1"]),
         (["--lanes", "3"], ["lanes must be one of 1, 2, 4, 8, not 3"]),
-        (["--datapath", "fast"], ["datapath must be one of shift_add, multiplier, not 'fast'"]),
+        (
+            ["--datapath", "fast"],
+            ["datapath must be one of shift_add, multiplier, bit_heap, booth, carry_save, not 'fast'"],
+        ),
         (["--out-format", "FP32"], ["out_format must be one of fp32, fp16, bf16, not 'FP32'"]),
         (["--name", "My"], ["name must be a lower-case letter", "not 'My'"]),
         (["--name", "../up"], ["name must be a lower-case letter", "not '../up'"]),

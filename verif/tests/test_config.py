@@ -11,9 +11,9 @@ from mixpe.hw.config import Config
 from mixpe.hw.errors import UserError
 from mixpe.hw.formats import signed_bits
 
-INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes")
+INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "acc_bits")
 FLAGS = ("weight_signed", "zero_point", "token_scale")
-TEXTS = ("name", "datapath", "out_format")
+TEXTS = ("name", "datapath", "adder", "target", "out_format")
 NAMES = "name must be a lower-case letter followed by at most 62 lower-case letters, digits and underscores"
 
 
@@ -36,6 +36,7 @@ def refusal(**values: Any) -> str:
         ("group", 1, 16384),
         ("rows", 1, 128),
         ("cols", 1, 128),
+        ("acc_bits", 0, 48),
     ],
 )
 def test_range(field, low, high):
@@ -53,12 +54,52 @@ def test_lanes():
 
 @pytest.mark.parametrize(
     ("field", "allowed"),
-    [("datapath", ("shift_add", "multiplier")), ("out_format", ("fp32", "fp16", "bf16"))],
+    [
+        ("datapath", ("shift_add", "multiplier", "bit_heap", "booth", "carry_save")),
+        ("target", ("asic", "fpga")),
+        ("out_format", ("fp32", "fp16", "bf16")),
+    ],
 )
 def test_choice(field, allowed):
     assert [getattr(Config(**{field: value}), field) for value in allowed] == list(allowed)
     for value in ("", "booth2", allowed[0].upper(), allowed[0] + " ", "two\nlines"):
         assert refusal(**{field: value}) == f"{field} must be one of {', '.join(allowed)}, not {value!r}"
+
+
+@pytest.mark.parametrize("datapath", ["bit_heap", "booth"])
+def test_prefix_adder(datapath):
+    assert Config(datapath=datapath, adder="prefix").final_adder == "prefix"
+    assert refusal(datapath=datapath, adder="carry") == "adder must be one of ripple, prefix, not 'carry'"
+
+
+@pytest.mark.parametrize(
+    ("datapath", "target"),
+    [("shift_add", "asic"), ("multiplier", "asic"), ("carry_save", "asic"), ("booth", "fpga")],
+)
+def test_no_prefix_adder(datapath, target):
+    assert refusal(datapath=datapath, target=target, adder="prefix") == (
+        f"adder prefix goes with datapath bit_heap or booth and target asic, not with {datapath} and {target}"
+    )
+
+
+def test_widths_inside_the_array():
+    # s4 x s8 over 128: 19 bits; digits of 4 bits take 6 wires, of 5 bits 8; a carry apart at 3, 6 ... 18.
+    assert Config().drain_bits == Config(datapath="booth").drain_bits == 19
+    assert Config(datapath="carry_save").drain_bits == 25
+    assert Config(datapath="carry_save").carry_columns == (3, 6, 9, 12, 15, 18)
+    assert [Config(datapath="booth", weight_bits=bits).weight_wires for bits in (2, 3, 4, 5, 8)] == [
+        3,
+        5,
+        6,
+        8,
+        12,
+    ]
+    assert Config(datapath="bit_heap", weight_bits=5).weight_wires == 5
+
+
+def test_least_accumulator_width():
+    assert Config(acc_bits=32).sum_bits == 32
+    assert Config(acc_bits=18).sum_bits == 19
 
 
 @pytest.mark.parametrize("field", INTEGERS)
@@ -134,14 +175,19 @@ def test_derived_names_differ():
         {"rows": 5},
         {"cols": 5},
         {"lanes": 2},
-        {"datapath": "multiplier"},
+        {"datapath": "booth"},
+        {"datapath": "bit_heap", "adder": "prefix"},
+        {"target": "fpga"},
+        {"acc_bits": 32},
         {"out_format": "fp16"},
         {"token_scale": True},
     ]
     assert {key for change in changes for key in change} == {field.name for field in fields(Config)} - {
         "name"
     }
-    pairs = [{**one, **two} for one, two in itertools.combinations(changes, 2)]
+    pairs = [
+        {**one, **two} for one, two in itertools.combinations(changes, 2) if not {"adder"} & {*one, *two}
+    ]
     names = [Config(**change).name for change in ({}, *changes, *pairs)]
     assert len(set(names)) == len(names)
     # A derived name is itself a legal one.
@@ -266,6 +312,7 @@ def random_config(rng: random.Random) -> Config:
         rows=rng.choice((1, 2, 3, 5, 8, 16, 40, 128)),
         cols=rng.choice((1, 2, 3, 5, 8, 16, 40, 128)),
         lanes=rng.choice((1, 2, 4, 8)),
+        datapath=rng.choice(("shift_add", "carry_save")),
     )
 
 

@@ -86,7 +86,10 @@ def test_relative_path(tmp_path, monkeypatch):
         ('name = "A"', "name must be a lower-case letter"),
         ("group = [128]", "group must be of type int, not [128]"),
         ("group = 2024-01-01", "group must be of type int, not datetime.date(2024, 1, 1)"),
-        ('datapath = "fast"', "datapath must be one of shift_add, multiplier, not 'fast'"),
+        (
+            'datapath = "fast"',
+            "datapath must be one of shift_add, multiplier, bit_heap, booth, carry_save, not 'fast'",
+        ),
     ],
 )
 def test_bad_fields(text, expected, tmp_path):

@@ -19,8 +19,8 @@ SEED = 5
 def ignore_weight_bit(monkeypatch):
     whole = datapath.shift_add
 
-    def strategy(addend, pairs):
-        return whole(addend, [(Cat(w[0], Const(0, 1), w[2:]).as_signed(), a) for w, a in pairs])
+    def strategy(config, adders, word, pairs):
+        return whole(config, adders, word, [(Cat(w[0], Const(0, 1), w[2:]), a) for w, a in pairs])
 
     monkeypatch.setitem(datapath.STRATEGIES, "shift_add", strategy)
 
@@ -28,13 +28,13 @@ def ignore_weight_bit(monkeypatch):
 def drop_carry(monkeypatch):
     whole = datapath.shift_add
 
-    def strategy(addend, pairs):
-        product = whole(Const(0), pairs)
-        total = addend + product
-        return Cat((addend[:7] + product[:7])[:7], (total[7:] - _carry(addend, product))[: len(total) - 7])
+    def strategy(config, adders, word, pairs):
+        product = whole(config, adders, Const(0), pairs)
+        total = word + product
+        return Cat((word[:7] + product[:7])[:7], (total[7:] - _carry(word, product))[: len(total) - 7])
 
-    def _carry(addend, product):
-        return (addend[:7] + product[:7])[7]
+    def _carry(word, product):
+        return (word[:7] + product[:7])[7]
 
     monkeypatch.setitem(datapath.STRATEGIES, "shift_add", strategy)
 
