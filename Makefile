@@ -29,8 +29,8 @@ PYTEST = $(if $(SEED),COCOTB_RANDOM_SEED="$(SEED)") $(BIN)/python -m pytest \
 	--numprocesses=auto --maxprocesses=16 --dist=load --maxschedchunk=1
 
 .DEFAULT_GOAL := help
-.PHONY: help verilog test nightly synth demo bench lint format setup lock clean distclean \
-	venv simulators linter
+.PHONY: help verilog test nightly synth ppa demo bench lint format setup lock clean distclean \
+	venv simulators meters linter
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ nightly: simulators ## run the tests, the long ones too, and lint large arrays w
 
 synth: venv ## synthesize CONFIG: gate counts, or with LIB areas
 	@$(BIN)/mixpe synth $(CONFIG_ARG) $(if $(LIB),--lib "$(LIB)") $(ARGS)
+
+ppa: meters ## area, delay and energy of all designs; ARGS=--quick: the main ones
+	@$(BIN)/mixpe ppa $(if $(LIB),--lib "$(LIB)") $(ARGS)
 
 demo: simulators ## run layers of a language model through the Verilog
 	@$(BIN)/mixpe demo $(ARGS)
@@ -85,6 +88,9 @@ venv:
 # After `venv`, which may install packages too.
 simulators: venv
 	@setup/tools.sh test
+
+meters: venv
+	@setup/tools.sh ppa
 
 linter: venv
 	@setup/tools.sh lint

@@ -24,7 +24,7 @@ def testbench(config: Config) -> str:
     k = _inner_dimension(config)
     beats, results = _vectors(config, k)
     cycles = config.run_cycles(k, tiles=2)
-    return _bench(config, beats, results, cycles, _WITH_WAITS, idle="x", half_ns=5)
+    return _bench(config, beats, results, cycles, _WITH_WAITS, idle="x", half_ns=5, rest=cycles)
 
 
 def operand_testbench(
@@ -37,15 +37,24 @@ def operand_testbench(
     beat is taken at the rising edge that ends the first cycle after the returned time, in ns.
     """
     cycles = config.run_cycles(k, tiles=len(results) // config.rows)
-    text = _bench(config, beats, results, cycles, "", idle="0", half_ns=period_ns / 2)
-    # Two edges in reset, `cycles` of rest, one to start; the first edge comes after half a period.
-    return text, (2 + cycles + 0.5) * period_ns
+    rest = config.group_gap
+    text = _bench(config, beats, results, cycles, "", idle="0", half_ns=period_ns / 2, rest=rest)
+    # Two edges in reset, the rest, one to start; the first edge comes after half a period.
+    return text, (2 + rest + 0.5) * period_ns
 
 
 def _bench(
-    config: Config, beats: Beats, results: list[int], cycles: int, then: str, *, idle: str, half_ns: float
+    config: Config,
+    beats: Beats,
+    results: list[int],
+    cycles: int,
+    then: str,
+    *,
+    idle: str,
+    half_ns: float,
+    rest: int,
 ) -> str:
-    """`then`: what follows the first run; `idle`: each bit of what offers nothing."""
+    """`then`: what follows the first run; `idle`: bits of what offers nothing; `rest`: cycles after reset."""
     widths = {name: stream["width"] for name, stream in streams(config).items()}
     inputs = {"acts": beats.acts, "weights": beats.weights, "scales": beats.scales}
     if config.token_scale:
@@ -61,6 +70,7 @@ def _bench(
         then=then,
         times=" twice" if then else "",
         half_ns=half_ns,
+        rest=rest,
         restart="\n".join(f"      {name}_index <= 0; {name}_wait <= 0;" for name in inputs),
         out_msb=widths["out"] - 1,
         out_beats=len(results),
@@ -197,7 +207,7 @@ module {name}_tb;
   initial begin
     repeat (2) @(posedge clk);
     rst <= 0;
-    repeat (CYCLES) @(posedge clk); // after reset no beat is taken for a while
+    repeat ({rest}) @(posedge clk); // after reset no beat is taken for a while
     restart;
 {then}    if (measured != CYCLES) begin
       $display("%0d cycles, not %0d", measured, CYCLES);

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Finds the programs a target calls besides Python's packages, and installs what is missing where it may:
 # with apt-get as root or through a sudo that asks no password, with Homebrew on macOS. Else says what to type.
-# usage: setup/tools.sh lint|test|compile
-#   lint: what Verilator needs to check a file. test: both simulators. compile: what pip needs to build a package.
+# usage: setup/tools.sh lint|test|ppa|compile
+#   lint: what Verilator needs to check a file. test: both simulators and OpenSTA. ppa: Icarus and OpenSTA.
+#   compile: what pip needs to build a package.
 set -eu
 
 fail() {
@@ -22,6 +23,11 @@ has() {
     command -v "$1" >/dev/null 2>&1
 }
 
+missing_for_ppa() {
+    { has iverilog && has vvp; } || echo iverilog
+    has "${MIXPE_STA:-sta}" || echo opensta
+}
+
 # Prints the Debian packages that are missing.
 missing() {
     case $1 in
@@ -34,9 +40,10 @@ missing() {
         has_perl || echo perl
         has make || echo make
         has g++ || echo g++
-        { has iverilog && has vvp; } || echo iverilog
+        missing_for_ppa
         ;;
-    *) fail "target must be lint, test or compile, not '$1'" ;;
+    ppa) missing_for_ppa ;;
+    *) fail "target must be lint, test, ppa or compile, not '$1'" ;;
     esac
 }
 
@@ -54,6 +61,8 @@ packages=${packages% }
 
 if [ "$(uname)" = Darwin ]; then
     case $packages in
+    # Homebrew has none.
+    *opensta*) fail "missing: $packages; build OpenSTA from github.com/parallaxsw/OpenSTA and put sta on PATH" ;;
     iverilog) command='brew install icarus-verilog' ;;
     *) command='xcode-select --install' ;;
     esac

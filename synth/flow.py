@@ -9,13 +9,16 @@ synthesized alone, with all below it dissolved.
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..hw.errors import UserError
+from . import abc
+from .cells import CellModels
 from .liberty import Library
 from .netlist import Netlist, is_yosys_register
+from .registers import costly_registers
 from .yosys import SynthesisError, run_yosys
 
 # Registers become these before generic gates are counted: resets and enables are then gates, as they are
@@ -44,6 +47,7 @@ class Cells:
     registers: int
     area: float | None
     area_registers: float | None
+    area_adders: float | None = None
 
     @property
     def total(self) -> int:
@@ -55,7 +59,10 @@ class Cells:
 
     @property
     def area_logic(self) -> float | None:
-        return None if self.area is None or self.area_registers is None else self.area - self.area_registers
+        """Of what is neither register nor adder cell."""
+        if self.area is None or self.area_registers is None:
+            return None
+        return self.area - self.area_registers - (self.area_adders or 0.0)
 
 
 @dataclass(frozen=True)
@@ -89,16 +96,10 @@ def synthesize(
         shutil.copyfile(verilog, folder / "design.v")
     except OSError as error:
         raise UserError(f"Verilog file {verilog} cannot be read: {error.strerror or error}") from None
-    elaborated = _elaborate(top, folder, log, progress)
+    elaborated = elaborate(top, folder, log, progress)
     instances = elaborated.instances(top)
     reported = list(dict.fromkeys([top, *(name for name in modules if name in instances)]))
-    if recipe.flatten:
-        runs, keep = reported, []
-    else:
-        shared = [
-            name for name in instances if elaborated.places(name) > 1 and elaborated.has_registers(name)
-        ]
-        runs, keep = [top], sorted({*reported, *shared})
+    runs, keep = (reported, []) if recipe.flatten else ([top], sorted({*reported, *elaborated.shared(top)}))
     mapping = "\n".join(_mapping(library, folder))
     scripts = ["read_verilog design.v", f"hierarchy -check -top {top}", "design -save source"]
     for number, module in enumerate(runs):
@@ -116,38 +117,58 @@ def synthesize(
     for number, module in enumerate(runs):
         netlist = Netlist.read(folder / f"cells{number}.json")
         for name in [module] if recipe.flatten else reported:
-            cells[name] = _count(name, netlist.cells(name), library)
+            cells[name] = count_cells(name, netlist.cells(name), library)
     return Synthesis(cells, {name: instances[name] for name in reported})
 
 
-def _elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None] | None) -> Netlist:
+def elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None] | None = None) -> Netlist:
+    """Reads `design.v` in `folder` as it was written; refuses undriven wires and combinational loops."""
     script = ["read_verilog design.v", f"hierarchy -check -top {top}", "proc", "check -assert"]
     run_yosys("\n".join([*script, "tee -q -o source.json stat -json", ""]), folder, log, progress)
     return Netlist.read(folder / "source.json")
 
 
 def _mapping(library: Library | None, folder: Path) -> list[str]:
-    """Yosys commands from generic gates to mapped ones.
-
-    Cells that the library marks as not for use or as special (isolation cells, level shifters, always-on)
-    are named to Yosys: sky130 has no `dont_use`, and ABC takes its isolation cells for AND gates.
-    """
+    """Yosys commands from generic gates to mapped ones."""
     if library is None:
         return [_GENERIC_REGISTERS, "opt -nodffe -nosdff", "abc"]
+    (folder / "area.abc").write_text(abc.script(abc.DEFAULT), encoding="utf-8")
+    registers = register_options(library, CellModels(library, folder, folder / "cells.log"), folder)
+    return [f"dfflibmap {registers}", "opt", f"abc {library_options(library, folder)} -script area.abc"]
+
+
+def register_options(library: Library, models: CellModels, folder: Path) -> str:
+    """Yosys's options for mapping registers to `library`."""
+    costly = "".join(f" -dont_use {name}" for name in costly_registers(library, models))
+    return library_options(library, folder) + costly
+
+
+def library_options(library: Library, folder: Path) -> str:
+    """Yosys's options for mapping to `library`: its files, relative to `folder`, and what not to use.
+
+    Cells that the library marks as not for use or as special (isolation cells, level shifters, always-on)
+    are named: sky130 has no `dont_use`, and ABC takes its isolation cells for AND gates.
+    """
     files = " ".join(f"-liberty {path.relative_to(folder)}" for path in library.paths)
-    unusable = "".join(f" -dont_use {name}" for name in library.unusable)
-    return [f"dfflibmap {files}{unusable}", "opt", f"abc {files}{unusable}"]
+    return files + "".join(f" -dont_use {name}" for name in library.unusable)
 
 
-def _count(module: str, by_type: Counter[str], library: Library | None) -> Cells:
+def count_cells(
+    module: str, by_type: Counter[str], library: Library | None, adders: Collection[str] = ()
+) -> Cells:
+    """Cells of `module`; `adders`: which of the library's cells count as adder cells.
+
+    Raises `SynthesisError` for a cell that is not of the library, or no generic gate where there is none.
+    """
     kinds = {name: _is_register(module, name, library) for name in by_type}
     registers = sum(count for name, count in by_type.items() if kinds[name])
-    area = area_registers = None
+    area = area_registers = area_adders = None
     if library is not None:
         areas = {name: _area(name, library) * count for name, count in by_type.items()}
         area = sum(areas.values())
         area_registers = sum(value for name, value in areas.items() if kinds[name])
-    return Cells(dict(sorted(by_type.items())), registers, area, area_registers)
+        area_adders = sum(value for name, value in areas.items() if name in adders)
+    return Cells(dict(sorted(by_type.items())), registers, area, area_registers, area_adders)
 
 
 def _is_register(module: str, cell: str, library: Library | None) -> bool:

@@ -76,3 +76,7 @@ class Netlist:
     def has_registers(self, module: str) -> bool:
         """Whether `module` or anything below it holds state, before mapping to a library."""
         return any(is_yosys_register(cell_type) for cell_type in self.cells(module))
+
+    def shared(self, top: str) -> list[str]:
+        """Modules below `top` that hold registers and are placed in several places."""
+        return [name for name in self.instances(top) if self.places(name) > 1 and self.has_registers(name)]

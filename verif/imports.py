@@ -26,6 +26,13 @@ LAW: tuple[tuple[str, tuple[str, ...] | None], ...] = (
     ("mixpe.gen", ("mixpe.hw", "mixpe.quant", "amaranth", "numpy")),
     # Reads what gen wrote, and elaborates nothing.
     ("mixpe.synth", (*_DESCRIPTIONS, "mixpe.gen.configurations", "mixpe.gen.files", "pyosys", "rich")),
+    (
+        "mixpe.ppa",
+        (
+            *("mixpe.hw", "mixpe.gen", "mixpe.quant", "mixpe.synth", "numpy", "diskcache", "matplotlib"),
+            *("platformdirs", "rich"),
+        ),
+    ),
     ("mixpe.verif", None),
     ("mixpe.cli", None),
 )

@@ -30,6 +30,10 @@ ODD = (
     Config(rows=4, cols=4, group=32, weight_signed=False, zero_point=True, lanes=4, out_format="fp16"),
     Config(rows=4, cols=4, group=32, weight_signed=False, weight_bits=3, datapath="multiplier"),
     Config(rows=4, cols=3, group=30, zero_point=True, lanes=4, datapath="multiplier", token_scale=True),
+    Config(rows=3, cols=2, group=30, lanes=2, datapath="bit_heap", adder="prefix"),
+    Config(rows=2, cols=3, group=30, weight_bits=5, datapath="booth"),
+    Config(rows=3, cols=3, group=30, weight_signed=False, zero_point=True, datapath="carry_save"),
+    Config(rows=2, cols=2, group=30, datapath="booth", target="fpga", acc_bits=32),
 )
 LARGE = 1024  # PEs of the largest array that is linted whole
 BUILD = Path("build/lint")

@@ -23,6 +23,14 @@ CONFIGS = {
     "2x3, groups of one": Config(
         rows=2, cols=3, group=1, weight_bits=2, act_bits=4, lanes=8, datapath="multiplier", zero_point=True
     ),
+    "3x4, bit heap": Config(rows=3, cols=4, group=20, datapath="bit_heap", weight_bits=3, lanes=2),
+    "4x3, booth": Config(
+        rows=4, cols=3, group=24, datapath="booth", weight_bits=5, weight_signed=False, zero_point=True
+    ),
+    "4x4, carry-save": Config(
+        rows=4, cols=4, group=30, datapath="carry_save", weight_signed=False, zero_point=True, lanes=2
+    ),
+    "2x3, carry-save, 32-bit sums": Config(rows=2, cols=3, group=3, datapath="carry_save", acc_bits=32),
     "16x16": Config(),
     "16x16, lanes": Config(
         group=64,
@@ -55,6 +63,7 @@ def random_config(seed: int) -> Config:
         cols=int(rng.integers(1, 10)),
         lanes=int(rng.choice([1, 2, 4, 8])),
         datapath=str(rng.choice(DATAPATHS)),
+        target=str(rng.choice(["asic", "fpga"])),
         out_format=str(rng.choice(["fp32", "fp16", "bf16"])),
         token_scale=bool(rng.integers(2)),
     )

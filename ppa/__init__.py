@@ -1,0 +1,1 @@
+"""What a design costs: delay, switching activity of real operands, energy."""

@@ -1,0 +1,176 @@
+"""Measures one design with one library: the points of its area-delay curve, each with its energy."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+from ..synth.liberty import Library, read_library
+from ..synth.mapping import ADDER_CELLS, Mapper, Mapping, Way
+from ..synth.sta import sta_version
+from ..synth.timing import Timing, analyze_timings
+from ..synth.yosys import yosys_version
+from .designs import SHARES, Design
+from .elements import Made, full_adders, make
+from .energy import Energy, measure_energy
+from .jobs import Job
+
+# ABC sees gates only: of a period, registers take about this share.
+_GATES_SHARE = 0.85
+
+# Scripts of ABC that are tried for area and towards a period; few for an array, whose netlists are large.
+_AREA = {"pe": ("area", "area-structure", "area-gates"), "array": ("area",)}
+_TIMED = {"pe": ("area-sized", "flow-sized", "delay-sized"), "array": ("area-sized",)}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A netlist with its timing."""
+
+    mapping: Mapping
+    timing: Timing
+    area: float
+
+
+def measure(job: Job) -> list[dict[str, Any]]:
+    """One record for each target of `job`, whose `design` is a `Design`. Raises `UserError`.
+
+    For each target the netlist of least area that keeps it is taken, from all ways to map that were tried,
+    or, where none keeps it, the fastest.
+    """
+    design = cast(Design, job.design)
+    with tempfile.TemporaryDirectory(prefix="mixpe-ppa-") as temporary:
+        folder = Path(temporary)
+        library = read_library(job.library, job.sources, folder / "liberty")
+        made = make(design)
+        (folder / "source.v").write_text(made.verilog, encoding="utf-8")
+        mapper = Mapper(
+            folder / "source.v",
+            made.top,
+            library,
+            folder,
+            folder / "yosys.log",
+            hierarchy=design.kind == "array",
+        )
+        candidates = _timed(mapper, _area_ways(design, mapper), library, folder)
+        smallest = min(candidates, key=lambda c: (c.area, c.timing.min_period_ns))
+        shares = SHARES[design.kind]
+        targets = job.targets or (None, *(share * smallest.timing.min_period_ns for share in shares))
+        delays = [target for target in targets if target is not None]
+        if delays:
+            candidates += _timed(mapper, _timed_ways(design, mapper, delays), library, folder)
+        records, energies = [], {}
+        for target in targets:
+            chosen = _choose(candidates, target)
+            key = chosen.mapping.netlist
+            if key not in energies:
+                energies[key] = measure_energy(
+                    design,
+                    made,
+                    key,
+                    chosen.timing.min_period_ns,
+                    frozenset(adder.cell for adder in mapper.adders.values()),
+                    library,
+                    folder / key.stem,
+                )
+            records.append(_record(design, made, library, target, chosen, energies[key]))
+        return records
+
+
+def _area_ways(design: Design, mapper: Mapper) -> list[Way]:
+    return _booth(
+        [Way(script, adders) for script in _AREA[design.kind] for adders in _adders(mapper)], mapper
+    )
+
+
+def _timed_ways(design: Design, mapper: Mapper, targets: Iterable[float]) -> list[Way]:
+    ways = [
+        Way(script, adders, delay_ns=_GATES_SHARE * target)
+        for target in targets
+        for script in _TIMED[design.kind]
+        for adders in _adders(mapper)
+    ]
+    return _booth(ways, mapper)
+
+
+def _adders(mapper: Mapper) -> tuple[str, ...]:
+    """Gates, full-adder cells, or half-adder cells too, as far as the library has them."""
+    kinds = len(mapper.adders)
+    return tuple(ADDER_CELLS)[: kinds + 1] if kinds else ("none",)
+
+
+def _booth(ways: Sequence[Way], mapper: Mapper) -> list[Way]:
+    """Both of Yosys's multipliers where the design has a `*`."""
+    return [
+        replace(way, booth=booth)
+        for way in ways
+        for booth in ((True, False) if mapper.multiplies else (True,))
+    ]
+
+
+def _timed(mapper: Mapper, ways: Sequence[Way], library: Library, folder: Path) -> list[Candidate]:
+    mappings = mapper.map(ways)
+    netlists = [mapping.netlist for mapping in mappings]
+    timings = analyze_timings(netlists, mapper.top, library, folder, folder / "timing.log")
+    return [
+        Candidate(mapping, timing, mapping.cells[mapper.top].area or 0.0)
+        for mapping, timing in zip(mappings, timings, strict=True)
+    ]
+
+
+def _choose(candidates: Sequence[Candidate], target: float | None) -> Candidate:
+    limit = float("inf") if target is None else target
+    if keeping := [c for c in candidates if c.timing.min_period_ns <= limit]:
+        return min(keeping, key=lambda c: (c.area, c.timing.min_period_ns))
+    return min(candidates, key=lambda c: (c.timing.min_period_ns, c.area))
+
+
+def _record(
+    design: Design, made: Made, library: Library, target: float | None, chosen: Candidate, energy: Energy
+) -> dict[str, Any]:
+    """A line of ppa.json; see docs/measuring.md for its fields."""
+    cells = chosen.mapping.cells[made.top]
+    period, macs = chosen.timing.min_period_ns, made.macs_per_cycle
+    area_per_mac = chosen.area / macs
+    adders, floor = full_adders(design)
+    first = library.files[0]
+    return {
+        "design": design.name,
+        "title": design.title,
+        "role": design.role,
+        "kind": design.kind,
+        "configuration": design.configuration,
+        "library": library.name,
+        "corner": library.corner,
+        "voltage_v": first.voltage,
+        "temperature_c": first.temperature,
+        "target_ns": _digits(target),
+        "area_um2": _digits(chosen.area),
+        "area_registers_um2": _digits(cells.area_registers),
+        "area_adders_um2": _digits(cells.area_adders),
+        "area_logic_um2": _digits(cells.area_logic),
+        "min_period_ns": _digits(period),
+        "critical_path": f"{chosen.timing.start} -> {chosen.timing.end}",
+        "energy_pj_per_mac": _digits(energy.pj_per_mac),
+        "energy_breakdown_pj": {name: _digits(value) for name, value in energy.by_part.items()},
+        "area_breakdown_um2": {name: _digits(value) for name, value in energy.area_by_part.items()},
+        "leakage_uw": _digits(energy.leakage_uw),
+        "macs_per_cycle": macs,
+        "area_per_mac_um2": _digits(area_per_mac),
+        "area_delay_um2_ns_per_mac": _digits(area_per_mac * period),
+        "energy_delay_pj_ns_per_mac": _digits(energy.pj_per_mac * period),
+        "full_adders": adders,
+        "full_adder_floor": floor,
+        "operands": energy.operands,
+        "clock_ns": _digits(energy.clock_ns),
+        "recipe": {name: _digits(value) for name, value in asdict(chosen.mapping.way).items()},
+        "tools": {"mixpe": version("mixpe"), "yosys": yosys_version(), "opensta": sta_version()},
+        "liberty_files": [{"file": file.source.name, "sha256": file.sha256} for file in library.files],
+    }
+
+
+def _digits(value: Any) -> Any:
+    """Floats with six digits: more say nothing, and differ between machines."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value

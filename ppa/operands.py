@@ -1,0 +1,178 @@
+"""Real operands for measuring energy: weights and activations of a quantized language model, for a PE.
+
+Zeros, small values and runs of one sign make real operands toggle fewer bits than random ones, and
+every datapath profits differently; energy is therefore measured on these, and the report names them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..hw.config import Config
+from ..hw.errors import UserError
+from ..quant.data import find
+from ..quant.llama import BOS, Llama
+from ..quant.quantize import quantize_activations, quantize_weights
+from ..quant.tokenizer import Tokenizer
+from .gates import Stimulus
+
+MODEL, TOKENIZER = "models/stories260K.bin", "models/tok512.bin"
+PROMPT = "Once upon a time, there was a"
+LAYERS = ("layers.2.wq", "layers.2.w1", "layers.2.w2")
+"""Attention and both feed-forward sides of the middle layer; K is 64, 64 and 172."""
+
+_SEED = 0
+_SYNTHETIC_SHAPE = (16, 256, 64)  # M, K, N
+_WARMUP = 8
+
+
+@dataclass(frozen=True)
+class LayerOperands:
+    """One quantized linear layer: a[M, K] of config.act, q[K, N] of config.weight_code, s and z per group."""
+
+    name: str
+    a: np.ndarray = field(repr=False)
+    q: np.ndarray = field(repr=False)
+    s: np.ndarray = field(repr=False)
+    z: np.ndarray | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Operands:
+    """Quantized layers, and in words what they are."""
+
+    layers: tuple[LayerOperands, ...]
+    description: str
+
+
+def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str = PROMPT) -> Operands:
+    """The named linear layers of stories260K as they run while it reads `prompt`, quantized for `config`.
+
+    Weights are quantized per group of `config.group` along K and column, activations per token. Without the
+    model's files (and without a network to fetch them from): Gaussian weights and activations of a fixed
+    seed, quantized alike; `description` says which. Raises `UserError` for a layer the model lacks.
+    """
+    quantized = f"W{config.weight_bits} group {config.group}, A{config.act_bits} per token"
+    try:
+        model, tokenizer = find(MODEL), find(TOKENIZER)
+    except UserError:
+        rng = np.random.default_rng(_SEED)
+        m, k, n = _SYNTHETIC_SHAPE
+        layer = _quantized("gaussian", rng.standard_normal((m, k)), rng.standard_normal((k, n)), config)
+        return Operands((layer,), f"synthetic Gaussian, seed {_SEED}, {quantized}")
+    recorded = _recorded(Llama.load(model), tokenizer, prompt)
+    if missing := [name for name in layers if name not in recorded]:
+        raise UserError(f"layer must be one of {', '.join(recorded)}, not {missing[0]!r}")
+    own = tuple(_quantized(name, *recorded[name], config) for name in layers)
+    return Operands(own, f'stories260K {", ".join(layers)}, prompt "{prompt}", {quantized}')
+
+
+def _recorded(model: Llama, tokenizer, prompt: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    layers: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def linear(name: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        layers[name] = (x, w)
+        return x @ w
+
+    tokens = [BOS, *Tokenizer.load(tokenizer, model.config.vocab).encode(prompt)]
+    model.forward(tokens, model.new_cache(), linear)
+    return layers
+
+
+def _quantized(name: str, x: np.ndarray, w: np.ndarray, config: Config) -> LayerOperands:
+    if not config.weight_signed and not config.zero_point:
+        w = np.abs(w)  # such codes stand for weights that are nowhere negative
+    weights = quantize_weights(w, config)
+    return LayerOperands(name, quantize_activations(x, config)[0], weights.q, weights.s, weights.z)
+
+
+# Into ports
+
+
+def signed_weights(codes: np.ndarray, config: Config) -> np.ndarray:
+    """Weight codes as the array sees them: signed (`Config.weight`), int64."""
+    return codes.astype(np.int64) - (0 if config.weight_signed else 1 << (config.weight_bits - 1))
+
+
+def port_values(lanes: np.ndarray, bits: int, recode: Callable[[int], int] | None = None) -> list[int]:
+    """Integers [cycles, lanes] as one port's bit pattern per cycle, lane 0 in the low bits.
+
+    A lane takes `bits` bits: the integer in two's complement, or what `recode` makes of it.
+    """
+    mask = (1 << bits) - 1
+    make = recode or (lambda value: value & mask)
+    patterns = {value: make(value) for value in np.unique(lanes).tolist()}
+    for value, pattern in patterns.items():
+        if not 0 <= pattern <= mask:
+            raise UserError(f"recoded operand must be 0 to {mask}, not {pattern} for {value}")
+    return [sum(patterns[value] << bits * lane for lane, value in enumerate(row)) for row in lanes.tolist()]
+
+
+def pe_stimulus(
+    config: Config,
+    operands: Operands,
+    *,
+    cycles: int = 1500,
+    recode: Callable[[int], int] | None = None,
+    recoded_bits: int | None = None,
+    end_lag: int = 1,
+    sum_lag: int = 2,
+) -> Stimulus:
+    """Operands of one PE (`hw.pe.PE`): group after group of a random walk through the layers' outputs (m, n).
+
+    Every cycle brings `config.lanes` weights and activations in ascending k; lanes beyond the end of a group
+    are zeros, and `Stimulus.macs` counts products without them. `group_end` follows the last operands of
+    a group by `end_lag` cycles, `sum` by `sum_lag`; the sums are computed here from the integers. `recode`
+    makes a weight's `recoded_bits` port bits from the signed weight, for datapaths that recode at the
+    array's edge. The same arguments give the same stimulus, of `cycles` cycles or a few less.
+    """
+    lanes = config.lanes
+    weights: list[np.ndarray] = []
+    acts: list[np.ndarray] = []
+    useful: list[np.ndarray] = []
+    ends: list[int] = []
+    sums: list[int] = []
+    length = 0
+    for w, a in _groups(config, operands):
+        beats = -(-len(w) // lanes)
+        if length + beats + sum_lag > cycles:
+            break
+        pad = (0, beats * lanes - len(w))
+        weights.append(np.pad(w, pad).reshape(beats, lanes))
+        acts.append(np.pad(a, pad).reshape(beats, lanes))
+        useful.append(np.pad(np.ones(len(w), np.int64), pad).reshape(beats, lanes).sum(axis=1))
+        length += beats
+        ends.append(length - 1)
+        sums.append(int(w @ a))
+    if not sums:
+        raise UserError(f"cycles must hold a group and its sum, not {cycles}")
+    drain = np.zeros((sum_lag, lanes), np.int64)
+    group_end = np.zeros(length + sum_lag, np.int64)
+    group_end[[end_lag - 1, *(end + end_lag for end in ends)]] = 1
+    mask = (1 << config.sum_bits) - 1
+    return Stimulus(
+        inputs={
+            "weights": port_values(
+                np.concatenate([*weights, drain]), recoded_bits or config.weight_bits, recode
+            ),
+            "acts": port_values(np.concatenate([*acts, drain]), config.act_bits),
+            "group_end": group_end.tolist(),
+        },
+        warmup=_WARMUP,
+        expected={"sum": [(end + sum_lag, total & mask) for end, total in zip(ends, sums, strict=True)]},
+        description=f"{operands.description}; one PE, {length} cycles, {len(sums)} groups",
+        macs=int(np.concatenate(useful)[_WARMUP:].sum()),
+    )
+
+
+def _groups(config: Config, operands: Operands) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Signed weights and activations of one group after the other, without end."""
+    rng = np.random.default_rng(_SEED)
+    while True:
+        for layer in operands.layers:
+            m, n = rng.integers(layer.a.shape[0]), rng.integers(layer.q.shape[1])
+            w = signed_weights(layer.q[:, n], config)
+            a = layer.a[m].astype(np.int64)
+            for start in range(0, len(w), config.group):
+                yield w[start : start + config.group], a[start : start + config.group]

@@ -1,0 +1,88 @@
+"""The table of figures inside a Markdown file, such as the README: between two markers, replaced whole."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..gen.files import write_file
+from ..hw.errors import UserError
+from . import points as p
+from .points import Record
+from .report import conditions, corner, markdown_table, number, times
+
+BEGIN, END = "<!-- ppa:begin -->", "<!-- ppa:end -->"
+
+
+def block(records: Sequence[Record]) -> str:
+    """A line for each design with its figures per MAC, what they rest on, and the paper's comparison."""
+    libraries = p.by(records, "library")
+    headings = ["design"]
+    for library in libraries:
+        headings += [f"{library}: um2", "ns", "pJ"]
+    rows = []
+    for found in p.by(records, "design").values():
+        row, mine = [found[0]["title"]], p.by(found, "library")
+        for library in libraries:
+            points = mine.get(library, [])
+            point = (p.best(points) or p.smallest(points)) if points else None
+            keys = ("area_per_mac_um2", "min_period_ns", "energy_pj_per_mac")
+            row += [number(point[key]) if point else "-" for key in keys]
+        rows.append(row)
+    corners = "; ".join(f"{name}: {corner(found[0])}" for name, found in libraries.items())
+    facts = [("Libraries", corners), *conditions(records)]
+    return "\n".join(
+        [
+            "Per MAC, each design at its point of least area x delay x energy (least period in ns):\n",
+            markdown_table(headings, rows),
+            _comparison(libraries),
+            "<sub>" + " ".join(f"{word}: {text}." for word, text in facts if text) + "</sub>\n",
+        ]
+    )
+
+
+def _comparison(libraries: dict[str, list[Record]]) -> str:
+    found = {name: p.comparisons(points) for name, points in libraries.items()}
+    ways = dict.fromkeys((c.against, c.period_ns is None) for each in found.values() for c in each)
+    if not ways:
+        return ""
+    rows = []
+    for against, own in ways:
+        ratios = [
+            next((c.ratio for c in each if (c.against, c.period_ns is None) == (against, own)), None)
+            for each in found.values()
+        ]
+        way = "each at its best point" if own else "both at the `*` PE's period"
+        rows.append((f"{against}, {way}", *map(times, ratios)))
+    return "\n".join(
+        [
+            f"Area x power efficiency of the best W4A8 PE ({p.PAPER}: {times(p.PAPER_RATIO)}):\n",
+            markdown_table(("over", *libraries), rows),
+        ]
+    )
+
+
+def check(path: Path) -> None:
+    """Raises `UserError` unless `update` can do its work."""
+    _around(path)
+
+
+def update(path: Path, records: Sequence[Record]) -> Path:
+    """Replaces what stands between the markers. Returns `path`.
+
+    Raises `UserError` if the file cannot be read or written, or lacks the markers, once each and in order.
+    """
+    before, after = _around(path)
+    return write_file(path, f"{before}{BEGIN}\n{block(records)}{END}{after}")
+
+
+def _around(path: Path) -> tuple[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not text in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if (text.count(BEGIN), text.count(END), rest.count(END)) != (1, 1, 1):
+        raise UserError(f"{path} must hold the lines {BEGIN} and {END}, once each and in this order")
+    return before, after
