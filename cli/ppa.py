@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from ..gen.configurations import load_config
 from ..gen.files import write_file
 from ..hw.errors import UserError
 from ..ppa import readme as readme_file
@@ -29,6 +30,13 @@ from .options import HELP
 @click.command(context_settings=HELP)
 @click.option("--quick", is_flag=True, help="Only PEs, one of each datapath, and the first library found.")
 @click.option("--design", "names", multiple=True, metavar="NAME", help="Only this design; repeatable.")
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    metavar="CONFIG",
+    help="Element and array of this configuration, a name or a TOML file; repeatable.",
+)
 @click.option(
     "--lib",
     "libs",
@@ -65,6 +73,7 @@ from .options import HELP
 def ppa(
     quick: bool,
     names: tuple[str, ...],
+    configs: tuple[str, ...],
     libs: tuple[str, ...],
     targets: tuple[float, ...],
     out_dir: Path,
@@ -81,7 +90,7 @@ def ppa(
     if list_only:
         Console(width=max(Console().width, 100)).print(_listing())
         return
-    chosen = _designs(names, quick)
+    chosen = _designs(names, configs, quick)
     points = _targets(targets)
     if readme:
         readme_file.check(readme)
@@ -131,15 +140,23 @@ def _listing() -> Table:
     return table
 
 
-def _designs(names: Sequence[str], quick: bool) -> list[Any]:
-    """The designs of these names in the order of the list; without names all, or the quick ones."""
+def _designs(names: Sequence[str], configs: Sequence[str], quick: bool) -> list[Any]:
+    """The designs of these names in the order of the list, and those of the configurations.
+
+    Without either, all designs of the list, or the quick ones.
+    """
     from ..ppa.designs import DESIGNS, QUICK
 
     for name in names:
         if name not in DESIGNS:
             raise UserError(f"--design must be one of {', '.join(DESIGNS)}, not {name!r}")
-    wanted = names or (QUICK if quick else tuple(DESIGNS))
-    return [design for name, design in DESIGNS.items() if name in wanted]
+    wanted = names or (() if configs else QUICK if quick else tuple(DESIGNS))
+    chosen = [design for name, design in DESIGNS.items() if name in wanted]
+    if configs:
+        from ..ppa.designs import own
+
+        chosen += [design for config in configs for design in own(load_config(config))]
+    return chosen
 
 
 def _targets(targets: Sequence[float]) -> tuple[float | None, ...] | None:

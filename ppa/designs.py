@@ -1,10 +1,11 @@
 """The designs that `mixpe ppa` measures: MixPE's elements and arrays, and what they must beat."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ..hw.baselines import fusion_products
 from ..hw.config import Config
 from .jobs import Job
 
@@ -20,7 +21,8 @@ class Design:
 
     kind: "pe", or "array": the whole top with skew, drain and dequantizers.
     role: "mixpe", or "baseline".
-    element: what is built of `config` (`mixpe.ppa.elements`). mode: of a composable element.
+    element: what is built of `config` (`mixpe.ppa.elements`). bricks: of "bit_fusion", the bits of weights
+        and activations that it multiplies.
     """
 
     name: str
@@ -29,12 +31,12 @@ class Design:
     role: Literal["mixpe", "baseline"]
     config: Config
     element: Element = "pe"
-    mode: int = 0
+    bricks: tuple[int, int] | None = None
 
     @property
     def configuration(self) -> dict[str, Any]:
         """For the record: the configuration's fields, and what is built of it."""
-        return {**asdict(self.config), "element": self.element, "mode": self.mode}
+        return {**asdict(self.config), "element": self.element, "bricks": self.bricks}
 
 
 # Both formats with the same lanes, so that the best of each compare.
@@ -92,7 +94,19 @@ def _with(lanes: int) -> str:
 
 
 def _others() -> list[Design]:
-    return []
+    """Other people's ideas (`mixpe.hw.baselines`)."""
+    found = []
+    for datapath in ("booth", "carry_save"):
+        name = f"w4a8_dequantize_first_{datapath}"
+        config = Config(name=name, rows=1, cols=1, datapath=datapath)
+        title = f"W4A8 dequantized first, INT8 {_DATAPATHS[datapath]}"
+        found.append(Design(name, title, "pe", "baseline", config, element="dequantize_first"))
+    for bits in ((8, 8), (4, 8), (4, 4)):
+        name = f"bit_fusion_w{bits[0]}a{bits[1]}"
+        config = Config(name=name, rows=1, cols=1, weight_bits=8, datapath="bit_heap")
+        title = f"Bit Fusion, {fusion_products(*bits)} x W{bits[0]}A{bits[1]}"
+        found.append(Design(name, title, "pe", "baseline", config, element="bit_fusion", bricks=bits))
+    return found
 
 
 def _arrays() -> list[Design]:
@@ -125,9 +139,20 @@ DESIGNS: dict[str, Design] = {design.name: design for design in _designs()}
 
 QUICK: tuple[str, ...] = (
     *(f"{format_}_{datapath}" for format_ in ("w4a8", "int8") for datapath in _DATAPATHS),
+    "w4a8_dequantize_first_booth",
+    "bit_fusion_w4a8",
     *(f"{format_}_{datapath}_l4" for format_ in ("w4a8", "int8") for datapath in ("booth", "carry_save")),
 )
-"""Every datapath in both formats, and the two smallest ones with four lanes."""
+"""Every datapath in both formats, the two smallest ones with four lanes too, and other people's ideas."""
+
+
+def own(config: Config) -> list[Design]:
+    """The processing element and the array of a user's configuration."""
+    role = "mixpe"
+    return [
+        Design(f"{config.name}_pe", f"{config.name}, element", "pe", role, replace(config, rows=1, cols=1)),
+        Design(f"{config.name}_array", f"{config.name}, array", "array", role, config, element="array"),
+    ]
 
 
 def job(

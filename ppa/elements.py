@@ -2,10 +2,21 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..gen.testbench import operand_testbench
 from ..gen.verilog import convert
 from ..gen.write import design_verilog
-from ..hw.config import RECODED
+from ..hw.baselines import (
+    SCALE_BITS,
+    ZERO_BITS,
+    BitFusionPE,
+    DequantizeFirstPE,
+    fusion_mode,
+    fusion_operands,
+    fusion_products,
+)
+from ..hw.config import RECODED, Config
 from ..hw.datapath import compression
 from ..hw.pe import PE
 from ..hw.recode import recoded
@@ -13,8 +24,9 @@ from ..quant.golden import mpgemm
 from ..quant.packing import pack_matmul, pack_outputs
 from .designs import Design
 from .gates import Stimulus
-from .operands import layer_operands, pe_stimulus
+from .operands import layer_operands, pe_stimulus, pe_walk, port_values, walk_stimulus
 
+_CYCLES = 1500
 _ARRAY_LAYER = "layers.2.w2"
 _ARRAY_TILES = 2
 # Long enough to give every row of 32 a token.
@@ -35,14 +47,20 @@ class Made:
 
 def make(design: Design) -> Made:
     """The design's Verilog."""
-    config = design.config
+    config, name = design.config, design.config.name
     if design.element == "array":
-        return Made(config.name, design_verilog(config), config.rows * config.cols * config.lanes)
-    return Made(config.name, convert(config.name, lambda modules: PE(config, modules)), config.lanes)
+        return Made(name, design_verilog(config), config.rows * config.cols * config.lanes)
+    component = {"pe": PE, "dequantize_first": DequantizeFirstPE, "bit_fusion": BitFusionPE}[design.element]
+    macs = fusion_products(*design.bricks) if design.bricks else config.lanes
+    return Made(name, convert(name, lambda modules: component(config, modules)), macs)
 
 
 def stimulus(design: Design) -> Stimulus:
     """Real operands for a processing element, with the sums they must give."""
+    if design.element == "dequantize_first":
+        return _dequantized_stimulus(design)
+    if design.bricks:
+        return _fused_stimulus(design, *design.bricks)
     config = design.config
     operands = layer_operands(config)
     if config.datapath not in RECODED:
@@ -53,6 +71,11 @@ def stimulus(design: Design) -> Stimulus:
         recode=lambda weight: recoded(weight % (1 << config.weight_bits), config.weight_bits),
         recoded_bits=config.weight_wires,
     )
+    return _resolved(made, config)
+
+
+def _resolved(made: Stimulus, config: Config) -> Stimulus:
+    """`made` for a configuration whose element drains carries apart: what is checked is the sum with them."""
     if not config.carry_columns:
         return made
     carries = enumerate(config.carry_columns)
@@ -61,6 +84,60 @@ def stimulus(design: Design) -> Stimulus:
     return replace(
         made, expected={"total": made.expected["sum"]}, derived={"total": (config.sum_bits, total)}
     )
+
+
+def _dequantized_stimulus(design: Design) -> Stimulus:
+    """Unsigned codes with zero points; integer group scales, the largest that keep weights within INT8."""
+    config = design.config
+    int8 = replace(config, weight_bits=8, weight_signed=True, zero_point=False)
+    operands = layer_operands(replace(config, weight_signed=False, zero_point=True))
+    layers, scales = [], []
+    for layer in operands.layers:
+        assert layer.z is not None
+        group = np.arange(len(layer.q)) // config.group
+        steps = layer.q.astype(np.int64) - layer.z[group]
+        largest = np.array([np.abs(steps[group == g]).max(axis=0) for g in range(group[-1] + 1)])
+        share = layer.s.astype(np.float64) / layer.s.max(axis=0)
+        limit = np.minimum(2**SCALE_BITS - 1, 127 // np.maximum(largest, 1))
+        scale = np.maximum(1, np.floor(share * limit.min(axis=0))).astype(np.int64)
+        scales.append(scale)
+        layers.append(replace(layer, q=scale[group] * steps))
+    walk = pe_walk(int8, replace(operands, layers=tuple(layers)), _CYCLES)
+    codes = np.zeros_like(walk.weights)
+    held = {name: np.zeros((len(walk), 1), np.int64) for name in ("zeros", "scales")}
+    for own in walk.groups:
+        beats, layer = slice(own.first, own.first + own.beats), operands.layers[own.layer]
+        assert layer.z is not None
+        padded = np.zeros(own.beats * config.lanes, np.int64)
+        padded[: own.stop - own.start] = layer.q[own.start : own.stop, own.n]
+        codes[beats] = padded.reshape(own.beats, config.lanes)
+        held["zeros"][beats] = layer.z[own.start // config.group, own.n]
+        held["scales"][beats] = scales[own.layer][own.start // config.group, own.n]
+    inputs = {
+        "weights": port_values(codes, config.weight_bits),
+        "acts": port_values(walk.acts, config.act_bits),
+        "zeros": port_values(held["zeros"], ZERO_BITS),
+        "scales": port_values(held["scales"], SCALE_BITS),
+    }
+    return _resolved(walk_stimulus(walk, inputs, int8.sum_bits, operands), int8)
+
+
+def _fused_stimulus(design: Design, weight_bits: int, act_bits: int) -> Stimulus:
+    """Operands of these widths, as many a cycle as the bricks take."""
+    products = fusion_products(weight_bits, act_bits)
+    config = replace(design.config, weight_bits=weight_bits, act_bits=act_bits, lanes=products)
+    operands = layer_operands(config)
+    walk = pe_walk(config, operands, _CYCLES)
+    words = [
+        fusion_operands(weight_bits, act_bits, weights, acts)
+        for weights, acts in zip(walk.weights.tolist(), walk.acts.tolist(), strict=True)
+    ]
+    inputs = {
+        "weights": [word[0] for word in words],
+        "acts": [word[1] for word in words],
+        "modes": [fusion_mode(weight_bits, act_bits)] * len(words),
+    }
+    return walk_stimulus(walk, inputs, design.config.sum_bits, operands)
 
 
 @dataclass(frozen=True)
@@ -85,18 +162,20 @@ def array_bench(design: Design, period_ns: float) -> ArrayBench:
     layer = operands.layers[0]
     k = layer.a.shape[1]
     a, columns = layer.a[: config.rows], slice(0, _ARRAY_TILES * config.cols)
+    t = layer.t[: config.rows] if config.token_scale else None
     q, s = layer.q[:, columns], layer.s[:, columns]
     z = None if layer.z is None else layer.z[:, columns]
-    beats = pack_matmul(a, q, s, z, None, config)
-    results = pack_outputs(mpgemm(a, q, s, z, config=config), config)
+    beats = pack_matmul(a, q, s, z, t, config)
+    results = pack_outputs(mpgemm(a, q, s, z, t=t, config=config), config)
+    tiles = len(results) // config.rows
     text, start = operand_testbench(config, beats, results, k, period_ns)
     return ArrayBench(
         text=text,
         scope=f"{config.name}_tb.dut",
         start_ns=start,
-        end_ns=start + config.run_cycles(k, _ARRAY_TILES) * period_ns,
+        end_ns=start + config.run_cycles(k, tiles) * period_ns,
         macs=a.size * q.shape[1],
-        description=f"{operands.description}; {_ARRAY_TILES} tiles of {a.shape[0]} x {k} x {config.cols}, "
+        description=f"{operands.description}; {tiles} tiles of {a.shape[0]} x {k} x {config.cols}, "
         "drain included",
     )
 

@@ -4,7 +4,7 @@ Zeros, small values and runs of one sign make real operands toggle fewer bits th
 every datapath profits differently; energy is therefore measured on these, and the report names them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,13 +29,14 @@ _WARMUP = 8
 
 @dataclass(frozen=True)
 class LayerOperands:
-    """One quantized linear layer: a[M, K] of config.act, q[K, N] of config.weight_code, s and z per group."""
+    """One quantized linear layer: a[M, K] of config.act with t[M]; q[K, N] of config.weight_code, s and z."""
 
     name: str
     a: np.ndarray = field(repr=False)
     q: np.ndarray = field(repr=False)
     s: np.ndarray = field(repr=False)
     z: np.ndarray | None = field(repr=False)
+    t: np.ndarray = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def _quantized(name: str, x: np.ndarray, w: np.ndarray, config: Config) -> Layer
     if not config.weight_signed and not config.zero_point:
         w = np.abs(w)  # such codes stand for weights that are nowhere negative
     weights = quantize_weights(w, config)
-    return LayerOperands(name, quantize_activations(x, config)[0], weights.q, weights.s, weights.z)
+    a, t = quantize_activations(x, config)
+    return LayerOperands(name, a, weights.q, weights.s, weights.z, t)
 
 
 # Into ports
@@ -109,6 +111,63 @@ def port_values(lanes: np.ndarray, bits: int, recode: Callable[[int], int] | Non
     return [sum(patterns[value] << bits * lane for lane, value in enumerate(row)) for row in lanes.tolist()]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Beats `first` to `first + beats` of a walk: rows `start` to `stop` of column `n` of a layer."""
+
+    first: int
+    beats: int
+    layer: int
+    n: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What one processing element multiplies: signed integers [beats, lanes], group after group.
+
+    useful: of each beat, the lanes within its group; others are zeros. sums: of each group.
+    """
+
+    weights: np.ndarray
+    acts: np.ndarray
+    useful: np.ndarray
+    groups: tuple[Group, ...]
+    sums: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.useful)
+
+
+def pe_walk(config: Config, operands: Operands, beats: int) -> Walk:
+    """A random walk through the layers' outputs (m, n), whole groups of at most `beats` beats in all.
+
+    Every beat has `config.lanes` weights and activations in ascending k. The same arguments give the same
+    walk. Raises `UserError` where not even one group has room.
+    """
+    lanes, length = config.lanes, 0
+    weights: list[np.ndarray] = []
+    acts: list[np.ndarray] = []
+    useful: list[np.ndarray] = []
+    groups: list[Group] = []
+    sums: list[int] = []
+    for layer, n, start, w, a in _groups(config, operands):
+        own = -(-len(w) // lanes)
+        if length + own > beats:
+            break
+        pad = (0, own * lanes - len(w))
+        weights.append(np.pad(w, pad).reshape(own, lanes))
+        acts.append(np.pad(a, pad).reshape(own, lanes))
+        useful.append(np.pad(np.ones(len(w), np.int64), pad).reshape(own, lanes).sum(axis=1))
+        groups.append(Group(length, own, layer, n, start, start + len(w)))
+        sums.append(int(w @ a))
+        length += own
+    if not sums:
+        raise UserError(f"cycles must hold a group and its sum, not {beats}")
+    return Walk(*map(np.concatenate, (weights, acts, useful)), tuple(groups), tuple(sums))
+
+
 def pe_stimulus(
     config: Config,
     operands: Operands,
@@ -119,60 +178,51 @@ def pe_stimulus(
     end_lag: int = 1,
     sum_lag: int = 2,
 ) -> Stimulus:
-    """Operands of one PE (`hw.pe.PE`): group after group of a random walk through the layers' outputs (m, n).
+    """Operands of one PE (`hw.pe.PE`): the `pe_walk` of at most `cycles` cycles, with the last sum's.
 
-    Every cycle brings `config.lanes` weights and activations in ascending k; lanes beyond the end of a group
-    are zeros, and `Stimulus.macs` counts products without them. `group_end` follows the last operands of
-    a group by `end_lag` cycles, `sum` by `sum_lag`; the sums are computed here from the integers. `recode`
-    makes a weight's `recoded_bits` port bits from the signed weight, for datapaths that recode at the
-    array's edge. The same arguments give the same stimulus, of `cycles` cycles or a few less.
+    `Stimulus.macs` counts products without padding lanes. `group_end` follows the last operands of a group by
+    `end_lag` cycles, `sum` by `sum_lag`; the sums are computed here from the integers. `recode` makes a
+    weight's `recoded_bits` port bits from the signed weight, for datapaths that recode at the array's edge.
     """
-    lanes = config.lanes
-    weights: list[np.ndarray] = []
-    acts: list[np.ndarray] = []
-    useful: list[np.ndarray] = []
-    ends: list[int] = []
-    sums: list[int] = []
-    length = 0
-    for w, a in _groups(config, operands):
-        beats = -(-len(w) // lanes)
-        if length + beats + sum_lag > cycles:
-            break
-        pad = (0, beats * lanes - len(w))
-        weights.append(np.pad(w, pad).reshape(beats, lanes))
-        acts.append(np.pad(a, pad).reshape(beats, lanes))
-        useful.append(np.pad(np.ones(len(w), np.int64), pad).reshape(beats, lanes).sum(axis=1))
-        length += beats
-        ends.append(length - 1)
-        sums.append(int(w @ a))
-    if not sums:
-        raise UserError(f"cycles must hold a group and its sum, not {cycles}")
-    drain = np.zeros((sum_lag, lanes), np.int64)
-    group_end = np.zeros(length + sum_lag, np.int64)
+    walk = pe_walk(config, operands, cycles - sum_lag)
+    inputs = {
+        "weights": port_values(walk.weights, recoded_bits or config.weight_bits, recode),
+        "acts": port_values(walk.acts, config.act_bits),
+    }
+    return walk_stimulus(walk, inputs, config.sum_bits, operands, end_lag, sum_lag)
+
+
+def walk_stimulus(
+    walk: Walk,
+    inputs: Mapping[str, Sequence[int]],
+    sum_bits: int,
+    operands: Operands,
+    end_lag: int = 1,
+    sum_lag: int = 2,
+) -> Stimulus:
+    """The stimulus that plays a walk: `inputs` are the operand ports' bit patterns, beat by beat."""
+    ends = [group.first + group.beats - 1 for group in walk.groups]
+    group_end = np.zeros(len(walk) + sum_lag, np.int64)
     group_end[[end_lag - 1, *(end + end_lag for end in ends)]] = 1
-    mask = (1 << config.sum_bits) - 1
+    mask = (1 << sum_bits) - 1
+    due = [(end + sum_lag, total & mask) for end, total in zip(ends, walk.sums, strict=True)]
     return Stimulus(
-        inputs={
-            "weights": port_values(
-                np.concatenate([*weights, drain]), recoded_bits or config.weight_bits, recode
-            ),
-            "acts": port_values(np.concatenate([*acts, drain]), config.act_bits),
-            "group_end": group_end.tolist(),
-        },
+        inputs={name: [*values, *[0] * sum_lag] for name, values in inputs.items()}
+        | {"group_end": group_end.tolist()},
         warmup=_WARMUP,
-        expected={"sum": [(end + sum_lag, total & mask) for end, total in zip(ends, sums, strict=True)]},
-        description=f"{operands.description}; one PE, {length} cycles, {len(sums)} groups",
-        macs=int(np.concatenate(useful)[_WARMUP:].sum()),
+        expected={"sum": due},
+        description=f"{operands.description}; one PE, {len(walk)} cycles, {len(ends)} groups",
+        macs=int(walk.useful[_WARMUP:].sum()),
     )
 
 
-def _groups(config: Config, operands: Operands) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Signed weights and activations of one group after the other, without end."""
+def _groups(config: Config, operands: Operands) -> Iterator[tuple[int, int, int, np.ndarray, np.ndarray]]:
+    """Layer, column, first k, signed weights and activations of one group after the other, without end."""
     rng = np.random.default_rng(_SEED)
     while True:
-        for layer in operands.layers:
-            m, n = rng.integers(layer.a.shape[0]), rng.integers(layer.q.shape[1])
+        for index, layer in enumerate(operands.layers):
+            m, n = int(rng.integers(layer.a.shape[0])), int(rng.integers(layer.q.shape[1]))
             w = signed_weights(layer.q[:, n], config)
             a = layer.a[m].astype(np.int64)
             for start in range(0, len(w), config.group):
-                yield w[start : start + config.group], a[start : start + config.group]
+                yield index, n, start, w[start : start + config.group], a[start : start + config.group]

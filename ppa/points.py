@@ -67,7 +67,8 @@ def _least(points: Iterable[Record], figure: Callable[[Record], float | None]) -
 def _is_pe(record: Record, weight_bits: int, act_bits: int) -> bool:
     config = record["configuration"]
     formats = config.get("weight_bits"), config.get("act_bits")
-    return record["kind"] == "pe" and formats == (weight_bits, act_bits)
+    plain = config.get("element", "pe") == "pe"
+    return record["kind"] == "pe" and plain and formats == (weight_bits, act_bits)
 
 
 def is_multiplier(record: Record) -> bool:

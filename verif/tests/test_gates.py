@@ -345,7 +345,8 @@ def test_stimulus_of_known_operands() -> None:
     config = Config(group=4, lanes=2)
     q = np.array([1, -2, 3, -4, 5, -6, 7, -8, 1]).reshape(9, 1)
     a = np.array([[10, 20, 30, 40, 50, 60, 70, 80, 90]])
-    operands = Operands((LayerOperands("known", a, q, np.ones((3, 1), np.float16), None),), "known")
+    layer = LayerOperands("known", a, q, np.ones((3, 1), np.float16), None, np.ones(1, np.float32))
+    operands = Operands((layer,), "known")
     stimulus = pe_stimulus(config, operands, cycles=12, end_lag=1, sum_lag=3)
     assert stimulus.inputs["acts"][:5] == [10 | 20 << 8, 30 | 40 << 8, 50 | 60 << 8, 70 | 80 << 8, 90]
     assert stimulus.inputs["weights"][:5] == [0x1 | 0xE0, 0x3 | 0xC0, 0x5 | 0xA0, 0x7 | 0x80, 0x1]
