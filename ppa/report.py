@@ -47,7 +47,9 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], text_
 
 def conditions(records: Sequence[Record]) -> list[tuple[str, str]]:
     """What all figures rest on, as (word, text): tools, operands, clock, recipe, what is not counted."""
-    tools, recipe = _values(records, "tools"), _values(records, "recipe")
+    tools = _values(records, "tools")
+    operands = list(dict.fromkeys(str(record["operands"]) for record in records))
+    more = f" (and {len(operands) - 1} alike, in ppa.json)" if len(operands) > 1 else ""
     clocks = sorted({record["clock_ns"] for record in records if record["clock_ns"] is not None})
     if not clocks:
         clock = "no energy figures"
@@ -57,9 +59,9 @@ def conditions(records: Sequence[Record]) -> list[tuple[str, str]]:
         clock = f"energy at clocks of {number(clocks[0])} to {number(clocks[-1])} ns, listed in ppa.json"
     return [
         ("Tools", ", ".join(f"{name} {found}" for name, found in tools.items())),
-        ("Operands", "; ".join(dict.fromkeys(str(record["operands"]) for record in records))),
+        ("Operands", f"{operands[0]}{more}" if operands else ""),
         ("Clock", f"ideal; {clock}"),
-        ("Recipe", ", ".join(f"{name} {found}" for name, found in recipe.items())),
+        ("Recipe", "of each point, the best of several mappings, named in ppa.json"),
         ("Not counted", _NOT_COUNTED),
     ]
 

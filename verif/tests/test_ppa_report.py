@@ -170,17 +170,16 @@ def test_markdown_conditions():
     assert "- Tools: yosys 0.70, opensta 2.0.17.\n" in text
     assert "- Operands: stories260K, layer 2.\n" in text
     assert "- Clock: ideal; energy at a clock of 10.00 ns.\n" in text
-    assert "- Recipe: booth True.\n" in text
+    assert "- Recipe: of each point, the best of several mappings, named in ppa.json.\n" in text
     assert "- Not counted: a clock tree, routing" in text
     assert "wire load" in text
 
 
 def test_conditions_that_differ():
-    other = record("w4a8_heap", 1.0, 1.0, 1.0, clock_ns=5.0, recipe={"booth": False}, operands="random")
+    other = record("w4a8_heap", 1.0, 1.0, 1.0, clock_ns=5.0, operands="random")
     facts = dict(conditions([*RECORDS, other]))
     assert facts["Clock"] == "ideal; energy at clocks of 5.00 to 10.00 ns, listed in ppa.json"
-    assert facts["Recipe"] == "booth True / False"
-    assert facts["Operands"] == "stories260K, layer 2; random"
+    assert facts["Operands"] == "stories260K, layer 2 (and 1 alike, in ppa.json)"
 
 
 def test_markdown_points():
