@@ -111,7 +111,7 @@ class DequantizeFirstPE(_Shell):
                 m.d.sync += register.eq(weight)
                 weight = register
             act = held["acts"].word_select(lane, self.config.act_bits).as_signed()
-            pairs.append((recoded_weights(self.total, weight), act))
+            pairs.append((adders.wire(recoded_weights(self.total, weight)), act))
         return STRATEGIES[self.total.datapath](self.total, adders, word, pairs)
 
 

@@ -8,6 +8,7 @@ three-greedy approach (1996).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Value
 
@@ -165,7 +166,7 @@ class BitHeap:
     def _plus(self) -> Value:
         """Adds rows, each of at most a bit a column, in pairs."""
         height = max(len(column) for column in self._columns)
-        rows: list[Value] = [
+        rows: list[Any] = [
             Cat(column[row].value if row < len(column) else Const(0, 1) for column in self._columns)
             for row in range(height)
         ]

@@ -165,7 +165,8 @@ def pe_walk(config: Config, operands: Operands, beats: int) -> Walk:
         length += own
     if not sums:
         raise UserError(f"cycles must hold a group and its sum, not {beats}")
-    return Walk(*map(np.concatenate, (weights, acts, useful)), tuple(groups), tuple(sums))
+    all_weights, all_acts, all_useful = map(np.concatenate, (weights, acts, useful))
+    return Walk(all_weights, all_acts, all_useful, tuple(groups), tuple(sums))
 
 
 def pe_stimulus(
