@@ -15,13 +15,16 @@ from .gates import GateSimulation
 _SLACK = 1.05
 """Clock period over the least one: gate delays of the simulation are those of static timing."""
 
-# Parts of an array by the first submodule of the instance path that matches.
+# Parts of an array by the first module on an instance's path that matches; the rest is control.
 _PARTS = (
     (re.compile(r"^pe\d+$"), "PEs"),
     (re.compile(r"^column\d+$"), "dequantizers"),
     (re.compile(r"^skew$"), "skew"),
     (re.compile(r"^array$"), "drain buses"),
 )
+ARRAY_PARTS = ("pe", "column", "skew", "array", "pacer", "drain", "read_out")
+"""Modules of an array's top that stay modules, so that instance paths tell what is whose."""
+
 _WIRES = "clock and input wires"
 
 

@@ -14,7 +14,7 @@ from ..synth.timing import Timing, analyze_timings
 from ..synth.yosys import yosys_version
 from .designs import SHARES, Design
 from .elements import Made, full_adders, make
-from .energy import Energy, measure_energy
+from .energy import ARRAY_PARTS, Energy, measure_energy
 from .jobs import Job
 
 # ABC sees gates only: of a period, registers take about this share.
@@ -53,6 +53,7 @@ def measure(job: Job) -> list[dict[str, Any]]:
             folder,
             folder / "yosys.log",
             hierarchy=design.kind == "array",
+            keep=[f"{made.top}_{part}" for part in ARRAY_PARTS],
         )
         candidates = _timed(mapper, _area_ways(design, mapper), library, folder)
         smallest = min(candidates, key=lambda c: (c.area, c.timing.min_period_ns))
