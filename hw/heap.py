@@ -122,7 +122,7 @@ class BitHeap:
                     left, carry = self._add(operands, column, one=True)
                 elif one:
                     one = 0
-                    left, carry = self._increment(bits.pop() if bits else None)
+                    left, carry = self._increment(bits.pop() if bits else None, column)
                 elif len(bits) == 2:
                     left, carry = self._add([bits.pop(0), bits.pop(0)], column)
                 else:
@@ -134,12 +134,16 @@ class BitHeap:
                 bits.append(_Bit(Const(0, 1), 0.0, 0))
                 self._inputs += 1
 
-    def _increment(self, bit: _Bit | None) -> tuple[_Bit, _Bit | None]:
-        """A bit and a constant one: its inverse, and itself as the carry."""
-        self._inputs += 1
+    def _increment(self, bit: _Bit | None, column: int) -> tuple[_Bit, _Bit | None]:
+        """A bit and a constant one: its inverse, and itself as the carry, one bit more."""
         if bit is None:
+            self._inputs += 1
             return _Bit(Const(1, 1), 0.0, 0), None
-        return _Bit(self._adders.wire(~bit.value), bit.arrival, bit.depth), bit
+        inverse = _Bit(self._adders.wire(~bit.value), bit.arrival, bit.depth)
+        if column == self.width - 1:
+            return inverse, None
+        self._inputs += 1
+        return inverse, bit
 
     def _add(self, bits: Sequence[_Bit], column: int, *, one: bool = False) -> tuple[_Bit, _Bit | None]:
         """Adds two or three bits, or two and a constant one; in the top column there is no carry."""

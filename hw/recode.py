@@ -39,7 +39,7 @@ def recode(weight: Value) -> Value:
             second = weight[low + 1]
             once, twice = first ^ carry, second ^ (first & carry)
             wires += [once & ~twice, twice & ~once, once & twice]
-            carry = (once & twice) | (second & first & carry)
+            carry = second & (first | carry)
     return Cat(wires)
 
 

@@ -1,6 +1,9 @@
 """The longest tests begin first, so that no worker is left with one at the end."""
 
-_LONGEST_FIRST = ("test_fp.py", "test_matmul.py", "test_pe.py", "test_synth.py", "test_mutants.py")
+_LONGEST_FIRST = (
+    *("test_fp.py", "test_matmul.py", "test_pe.py", "test_equivalence.py", "test_measure.py"),
+    *("test_baselines.py", "test_synth.py", "test_mutants.py"),
+)
 
 
 def pytest_collection_modifyitems(items):
