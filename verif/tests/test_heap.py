@@ -93,7 +93,7 @@ def test_carry_save(spacing, seed):
 
 def test_broken_heap_fails(monkeypatch):
     whole = BitHeap._increment
-    monkeypatch.setattr(BitHeap, "_increment", lambda self, bit: (whole(self, bit)[0], None))
+    monkeypatch.setattr(BitHeap, "_increment", lambda self, bit, column: (whole(self, bit, column)[0], None))
     failed = 0
     for seed in range(25):
         heap = RandomHeap(random.Random(seed))
