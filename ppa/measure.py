@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
+from ..hw.errors import UserError
 from ..synth.liberty import Library, read_library
 from ..synth.mapping import ADDER_CELLS, Mapper, Mapping, Way
 from ..synth.sta import sta_version
@@ -40,6 +41,14 @@ def measure(job: Job) -> list[dict[str, Any]]:
     For each target the netlist of least area that keeps it is taken, from all ways to map that were tried,
     or, where none keeps it, the fastest.
     """
+    try:
+        return _measured(job)
+    except UserError as error:
+        # Tools' logs go with the temporary folder.
+        raise type(error)(str(error).partition(" (all of ")[0]) from None
+
+
+def _measured(job: Job) -> list[dict[str, Any]]:
     design = cast(Design, job.design)
     with tempfile.TemporaryDirectory(prefix="mixpe-ppa-") as temporary:
         folder = Path(temporary)

@@ -17,7 +17,9 @@ _CHILD = "import sys; from pyosys import libyosys as ys; ys.run_pass(f'script {s
 _PASS = re.compile(r"^[\d.]+ Executing (.*?)(?: \(|\.$)")
 # ABC's own error comes before Yosys's, which then only misses ABC's output.
 _ERROR = re.compile(
-    r"^(?:ABC: Error: |ABC: (?=.*Assertion .* failed)|(?:\S+:\d+: )?ERROR: )(.*)", re.MULTILINE
+    r"^(?:ABC: Error: |ABC: (?=.*Assertion .* failed|Reading SCL library .* failed)|"
+    r"(?:\S+:\d+: )?ERROR: )(.*)",
+    re.MULTILINE,
 )
 
 
