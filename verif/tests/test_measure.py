@@ -97,9 +97,11 @@ ODD = Config(
 )
 def test_own_configuration(config, library):
     """Element and array of a configuration that no list has."""
+    parts = []
     for design in own(config):
         (record,) = measure(job(design, library, find_library(library), (None,)))
         assert record["kind"] == design.kind
         assert 0 < record["energy_pj_per_mac"] < 1000
         assert sum(record["area_breakdown_um2"].values()) == pytest.approx(record["area_um2"], rel=1e-3)
-    assert {"PEs", "dequantizers", "skew", "drain buses", "control"} == set(record["area_breakdown_um2"])
+        parts.append(set(record["area_breakdown_um2"]))
+    assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"}
