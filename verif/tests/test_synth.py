@@ -1,71 +1,32 @@
-"""Synthesis: counts and areas known by hand, on a library of a few cells; every bad library."""
+"""Synthesis: counts and areas known by hand, on a library of a few cells, and the report."""
 
-import gzip
 import io
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from rich.console import Console
 
-from mixpe.cli.synth import synth
-from mixpe.gen.files import write_file
-from mixpe.gen.write import Design
 from mixpe.hw.config import Config
 from mixpe.hw.errors import UserError
 from mixpe.synth.flow import Recipe, Synthesis, synthesize
-from mixpe.synth.liberty import Library, read_library
+from mixpe.synth.liberty import Library
 from mixpe.synth.netlist import Netlist, is_yosys_register
 from mixpe.synth.report import parts, records, table
 from mixpe.synth.yosys import SynthesisError, run_yosys
-
-INV, BUF, NAND, NOR, XOR, DFF = 1.0, 1.5, 2.0, 2.5, 5.0, 10.25
-
-HEAD = """\
-/* A library of few cells; cell (COMMENTED_OUT) { area : 1; } */
-library ("few") {
-  time_unit : "1ns";
-  capacitive_load_unit (1, pf);
-  nom_voltage : 1.2;
-  nom_temperature : 25;
-  comment : "a string with ; and ff () in it";
-  operating_conditions (typical) { process : 1; }
-"""
-PIN = " pin ({0}) {{ direction : input; capacitance : 0.001; }}"
-
-
-def gate(name: str, area: float, function: str, extra: str = "") -> str:
-    inputs = "".join(PIN.format(pin) for pin in "AB" if pin in function)
-    output = f' pin (Y) {{ direction : output; function : "{function}"; }}'
-    return f"  cell ({name}) {{ area : {area};{extra}{inputs}{output} }}\n"
-
-
-LOGIC = "".join(
-    gate(*cell)
-    for cell in (
-        ("INV", INV, "!A"),
-        ("BUF", BUF, "A"),
-        ("NAND2", NAND, "!(A&B)"),
-        ("NOR2", NOR, "!(A|B)"),
-        ("XOR2", XOR, "A^B"),
-    )
+from mixpe.verif.few_library import (
+    DFF,
+    HEAD,
+    INV,
+    ISOLATION,
+    LATCH,
+    LIBRARY,
+    LOGIC,
+    REGISTER,
+    XOR,
+    library_of,
 )
-# An isolation cell is an AND gate to whoever reads only its function.
-ISOLATION = gate("ISO", 0.5, "A&B", " is_isolation_cell : true;")
-REGISTER = (
-    f'  cell (DFF) {{ area : {DFF}; ff (IQ, IQN) {{ clocked_on : "C"; next_state : "D"; }}'
-    f"{PIN.format('C')}{PIN.format('D')}"
-    ' pin (Q) { direction : output; function : "IQ"; } }\n'
-)
-LATCH = (
-    '  cell (LAT) { area : 6; latch (IQ, IQN) { enable : "G"; data_in : "D"; }'
-    f"{PIN.format('G')}{PIN.format('D')}"
-    ' pin (Q) { direction : output; function : "IQ"; } }\n'
-)
-LIBRARY = HEAD + LOGIC + ISOLATION + LATCH + REGISTER + "}\n"
 
 # Three rows of two PEs; a PE is four flip-flops and, of one bit, an inverter.
 ARRAY = """\
@@ -104,93 +65,12 @@ def few(tmp_path: Path) -> Library:
     return library_of(tmp_path, LIBRARY)
 
 
-def library_of(tmp_path: Path, *texts: str) -> Library:
-    sources = [tmp_path / f"few{i}.lib" for i in range(len(texts))]
-    for source, text in zip(sources, texts, strict=True):
-        source.write_text(text)
-    return read_library("few", sources, tmp_path / "liberty")
-
-
 def run(tmp_path: Path, text: str, top: str, library: Library | None = None, **recipe: bool) -> Synthesis:
     verilog = tmp_path / "in put.v"
     verilog.write_text(text)
     modules = [part.module for part in parts(CONFIG)]
     log = tmp_path / "synth.log"
     return synthesize(verilog, top, modules, tmp_path, log, library=library, recipe=Recipe(**recipe))
-
-
-# Liberty files
-
-
-def test_library_scan(few: Library) -> None:
-    kinds = {cell.name: (cell.kind, cell.area, cell.usable) for cell in few.cells.values()}
-    assert kinds == {
-        "INV": ("logic", INV, True),
-        "BUF": ("logic", BUF, True),
-        "NAND2": ("logic", NAND, True),
-        "NOR2": ("logic", NOR, True),
-        "XOR2": ("logic", XOR, True),
-        "ISO": ("logic", 0.5, False),
-        "LAT": ("latch", 6.0, True),
-        "DFF": ("register", DFF, True),
-    }
-    assert few.corner == "typical"
-    assert few.unusable == ["ISO"]
-    file = few.files[0]
-    assert (file.library, file.voltage, file.temperature) == ("few", 1.2, 25.0)
-
-
-def test_braces_in_strings_close_nothing(tmp_path: Path, few: Library) -> None:
-    assert library_of(tmp_path, LIBRARY.replace("a string", "a string {")).cells == few.cells
-
-
-def test_gzipped_and_plain_agree(tmp_path: Path, few: Library) -> None:
-    source = tmp_path / "few.lib.gz"
-    source.write_bytes(gzip.compress(LIBRARY.encode()))
-    zipped = read_library("few", [source], tmp_path / "unzipped")
-    assert zipped.cells == few.cells
-    assert zipped.paths[0].read_text() == LIBRARY
-
-
-def test_several_files_are_one_library(tmp_path: Path, few: Library) -> None:
-    split = library_of(tmp_path, HEAD + LOGIC + ISOLATION + "}", HEAD + LATCH + REGISTER + "}")
-    assert split.cells == few.cells
-    synthesis = run(tmp_path, ARRAY, "t", split)
-    assert synthesis.cells["t_pe"].by_type == {"DFF": 4, "INV": 1}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "few.lib cannot be read: No such file"),
-        (b"", "not a Liberty file"),
-        (bytes(range(256)) * 20, "not a Liberty file"),
-        (b"module t(); endmodule", "not a Liberty file"),
-        (LIBRARY[:-40].encode(), "truncated or damaged: it opens [0-9]+ groups, closes [0-9]+"),
-        (gzip.compress(LIBRARY.encode())[:-20], "truncated or damaged"),
-        (gzip.compress(LIBRARY.encode())[:40] + bytes(100), "truncated or damaged"),
-        ((HEAD + LOGIC + LATCH + "}").encode(), "few has no flip-flop"),
-        ((HEAD + REGISTER + ISOLATION + "}").encode(), "few has no logic cell"),
-        ((HEAD + LOGIC + "}").encode(), "few has no flip-flop"),
-        (
-            LIBRARY.replace(f"area : {XOR}", "area : big").encode(),
-            "area of cell XOR2 must be a number, not 'big'",
-        ),
-    ],
-)
-def test_bad_library(tmp_path: Path, content: bytes | None, message: str) -> None:
-    source = tmp_path / "few.lib"
-    if content is not None:
-        source.write_bytes(content)
-    with pytest.raises(UserError, match=message) as error:
-        read_library("few", [source], tmp_path / "liberty")
-    assert "\n" not in str(error.value)
-    assert str(source) in str(error.value)
-
-
-def test_cell_in_two_files(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cell INV is in both .*few0.lib and .*few1.lib"):
-        library_of(tmp_path, LIBRARY, HEAD + gate("INV", INV, "!A") + "}")
 
 
 # Counting
@@ -257,6 +137,13 @@ def test_areas(tmp_path: Path, few: Library, flatten: bool) -> None:
     assert top.by_type["DFF"] == rows * 8
     assert top.area_registers == rows * 8 * DFF
     assert synthesis.instances["t_pe"] == 6
+
+
+def test_several_files_are_one_library(tmp_path: Path, few: Library) -> None:
+    split = library_of(tmp_path, HEAD + LOGIC + ISOLATION + "}", HEAD + LATCH + REGISTER + "}")
+    assert split.cells == few.cells
+    synthesis = run(tmp_path, ARRAY, "t", split)
+    assert synthesis.cells["t_pe"].by_type == {"DFF": 4, "INV": 1}
 
 
 def test_special_cells_are_not_chosen(tmp_path: Path, few: Library) -> None:
@@ -364,60 +251,3 @@ def printed(found: list[dict[str, Any]]) -> str:
     console.print(table(found))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
-
-
-# The command
-
-
-def synth_command(tmp_path: Path, lib: str) -> tuple[Path, BaseException | None]:
-    out_dir = tmp_path / "out"
-    fields = ["--rows", "1", "--cols", "2", "--weight-bits", "2", "--act-bits", "4", "--group", "4"]
-    done = CliRunner().invoke(synth, [*fields, "--lib", lib, "--out-dir", str(out_dir)])
-    return out_dir, done.exception
-
-
-def test_command(tmp_path: Path) -> None:
-    source = tmp_path / "few.lib.gz"
-    source.write_bytes(gzip.compress(LIBRARY.encode()))
-    out_dir, exception = synth_command(tmp_path, str(source))
-    assert exception is None
-    found = json.loads((out_dir / "synth.json").read_text())
-    by_part = {record["part"]: record for record in found}
-    assert by_part["PE"]["instances"] == 2
-    assert by_part["dequantizer"]["instances"] == 2
-    for record in found:
-        assert record["library"] == "few"
-        assert record["area_registers_um2"] == record["cells_by_type"]["DFF"] * DFF
-        assert set(record["cells_by_type"]) <= {"INV", "BUF", "NAND2", "NOR2", "XOR2", "DFF"}
-    assert by_part["top"]["area_um2"] > by_part["array"]["area_um2"] >= 2 * by_part["PE"]["area_um2"]
-    assert not [path for path in out_dir.iterdir() if path.name.startswith(".")]
-
-
-@pytest.mark.parametrize("lib", ["sky131", "absent.lib", "cut.lib.gz", "noflipflop.lib"])
-def test_command_with_bad_library(tmp_path: Path, lib: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIXPE_DATA", str(tmp_path))
-    (tmp_path / "cut.lib.gz").write_bytes(gzip.compress(LIBRARY.encode())[:-30])
-    (tmp_path / "noflipflop.lib").write_text(HEAD + LOGIC + "}")
-    out_dir, exception = synth_command(tmp_path, str(tmp_path / lib) if "." in lib else lib)
-    assert isinstance(exception, UserError)
-    assert "\n" not in str(exception)
-    assert not out_dir.exists()
-
-
-def test_failed_synthesis_leaves_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither a new result nor that of an earlier Verilog; the log stays."""
-
-    def write_latch(config: Config, out_dir: Path) -> Design:
-        verilog = write_file(
-            out_dir / "bad.v",
-            f"module {config.name}(input e, d, output reg q); always @* if (e) q = d; endmodule",
-        )
-        return Design(verilog, out_dir / "manifest.json", out_dir / "bad_tb.v")
-
-    monkeypatch.setattr("mixpe.cli.synth.write_design", write_latch)
-    (tmp_path / "few.lib").write_text(LIBRARY)
-    write_file(tmp_path / "out" / "synth.json", "[]")
-    out_dir, exception = synth_command(tmp_path, str(tmp_path / "few.lib"))
-    assert isinstance(exception, SynthesisError)
-    assert "Latch inferred" in str(exception)
-    assert sorted(path.name for path in out_dir.iterdir()) == ["bad.v", "synth.log"]

@@ -1,0 +1,142 @@
+"""Beats and cycles: the configuration's formulas against an event-by-event model."""
+
+import itertools
+import random
+from dataclasses import replace
+
+import pytest
+
+from mixpe.hw.config import Config
+from mixpe.hw.errors import UserError
+
+
+def test_beats():
+    config = Config(group=10, lanes=4)
+    assert config.beats(1) == [1]
+    assert config.beats(10) == [3]
+    assert config.beats(11) == [3, 1]
+    assert config.beats(29) == [3, 3, 3]
+    assert Config(group=16384).beats(7) == [7]
+    for k in (0, -1):
+        with pytest.raises(UserError, match=rf"^k must be at least 1, not {k}$"):
+            config.beats(k)
+
+
+def test_every_inner_index_has_its_place():
+    rng = random.Random(1)
+    for _ in range(500):
+        config = Config(group=rng.randint(1, 50), lanes=rng.choice((1, 2, 4, 8)))
+        k = rng.randint(1, 300)
+        lengths = [min(config.group, k - start) for start in range(0, k, config.group)]
+        filled = []
+        for length in lengths:
+            taken = 0
+            while length > 0:
+                length -= config.lanes
+                taken += 1
+            filled.append(taken)
+        assert config.beats(k) == filled
+
+
+def random_config(rng: random.Random) -> Config:
+    return Config(
+        weight_signed=rng.random() < 0.5,
+        zero_point=rng.random() < 0.5,
+        token_scale=rng.random() < 0.5,
+        group=rng.choice((1, 2, 5, 8, 31, 32, 64, 100, 128)),
+        rows=rng.choice((1, 2, 3, 5, 8, 16, 40, 128)),
+        cols=rng.choice((1, 2, 3, 5, 8, 16, 40, 128)),
+        lanes=rng.choice((1, 2, 4, 8)),
+        datapath=rng.choice(("shift_add", "carry_save")),
+    )
+
+
+def simulated(config: Config, beats: list[list[int]]) -> tuple[list[list[int]], list[int]]:
+    """Steps through tiles of groups of `beats`, beat by beat, with streams that are never late.
+
+    Returns the cycle of each group's end, tile by tile, and of each output beat. The rules: a beat a cycle;
+    the end of a group waits for `group_gap`; the end of a tile's first group waits until the last row of the
+    tile before has left the columns' memories, where row i appears i + cols - 1 cycles after the group's
+    `write_latency`, and which one row leaves a cycle.
+    """
+    cycle, last_end, memories_free, read = -1, None, 0, -1
+    ends, outs = [], []
+    for tile in beats:
+        ends.append([])
+        for index, count in enumerate(tile):
+            for beat in range(count):
+                cycle += 1
+                if beat < count - 1:
+                    continue
+                while (last_end is not None and cycle < last_end + config.group_gap) or (
+                    index == 0 and cycle < memories_free
+                ):
+                    cycle += 1
+                last_end = cycle
+                ends[-1].append(cycle)
+        for row in range(config.rows):
+            written = cycle + config.write_latency + row + config.cols - 1
+            read = max(written, read) + 1
+            outs.append(read + config.output_latency)
+        memories_free = read + 1
+    return ends, outs
+
+
+def test_cycles_by_events():
+    rng = random.Random(2)
+    waited = 0
+    for _ in range(1500):
+        config = random_config(rng)
+        k, tiles = rng.randint(1, 4 * config.group * config.lanes), rng.randint(2, 5)
+        ends, outs = simulated(config, [config.beats(k)] * tiles)
+        assert outs[-1] + 1 == config.run_cycles(k, tiles), (config, k, tiles)
+        assert outs[config.rows - 1] + 1 == config.run_cycles(k), (config, k)
+        intervals = {after[-1] - before[-1] for before, after in itertools.pairwise(ends)}
+        assert intervals == {config.tile_cycles(k)}, (config, k, tiles)
+        waited += config.tile_cycles(k) > sum(config.beats(k))
+    assert 100 < waited < 1400  # tiles with bubbles and without
+
+
+def test_long_groups_lose_no_cycle():
+    config = Config()
+    assert config.tile_cycles(4096) == 4096
+    assert config.run_cycles(4096, 3) == 3 * 4096 + config.drain_latency
+
+
+def test_nothing_is_used_twice():
+    """What the gaps are for: buses, running sums and scale registers, followed cycle by cycle."""
+    rng = random.Random(3)
+    for _ in range(150):
+        config = replace(random_config(rng), name="", rows=rng.randint(1, 12), cols=rng.randint(1, 12))
+        tiles = [config.beats(rng.randint(1, 3 * config.group)) for _ in range(4)]
+        ends, _ = simulated(config, tiles)
+        bus, written, scales, group = set(), {}, {}, 0
+        uses = []
+        for tile in ends:
+            for index, end in enumerate(tile):
+                uses.append((end, group % config.scale_slots, group))
+                for row, col in itertools.product(range(config.rows), range(config.cols)):
+                    cycle = end + row + col
+                    assert (col, cycle) not in bus, "two sums on one bus"
+                    bus.add((col, cycle))
+                    # A memory read shows what was written in earlier cycles.
+                    if index:
+                        assert written[row, col] < cycle + config.product_latency - 1, "running sum too late"
+                    written[row, col] = cycle + config.write_latency
+                    scales[group] = max(scales.get(group, 0), cycle + config.scale_latency)
+                group += 1
+        for end, slot, group in uses:
+            # Written at the end of a group, seen one cycle later: until then the slot is the older group's.
+            older = [other for other_end, other_slot, other in uses if other_slot == slot and other < group]
+            assert all(scales[other] <= end for other in older), "scale overwritten while in use"
+
+
+def test_slot_count_is_least():
+    """One register more per column than the overlap of groups asks for would be waste."""
+    for rows, cols, group in itertools.product((1, 4, 16, 128), (1, 4, 16, 128), (1, 8, 32, 128, 512)):
+        config = Config(rows=rows, cols=cols, group=group)
+        if config.scale_slots > 1:
+            in_use = config.scale_latency + rows - 1 + cols - 1
+            assert (config.scale_slots - 1) * config.group_gap < in_use
+        if group >= 2 * (rows + cols):
+            assert config.scale_slots == 1

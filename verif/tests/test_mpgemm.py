@@ -1,0 +1,170 @@
+"""The golden model's interface: dtypes and layouts, warnings, BLAS threads, refusals and the bench."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from mixpe.hw.config import Config
+from mixpe.hw.errors import UserError
+from mixpe.hw.formats import FP16
+from mixpe.quant import blas
+from mixpe.quant.bench import bench
+from mixpe.quant.golden import mpgemm
+from mixpe.verif.exact import codes, random_operands, reference
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint64])
+def test_any_integer_dtype_and_layout(dtype):
+    config = Config(weight_signed=False, zero_point=True)
+    rng = np.random.default_rng(4)
+    a, q, s, z, _ = random_operands(rng, config, 3, 9, 4)
+    a = np.abs(a) & 127
+    expected = reference(a, q, s, z, None, config)
+    a, q, z = (x.astype(dtype) for x in (a, q, z))
+    np.testing.assert_array_equal(codes(mpgemm(a, q, s, z, config=config)), expected)
+    strided = [np.repeat(x, 2, axis=1)[:, ::2] for x in (a, q, s, z)]
+    np.testing.assert_array_equal(codes(mpgemm(*strided, config=config)), expected)
+    fortran = [np.asfortranarray(x) for x in (a, q, s, z)]
+    np.testing.assert_array_equal(codes(mpgemm(*fortran, config=config)), expected)
+
+
+def test_no_warnings():
+    config = Config(token_scale=True, out_format="fp16", group=1)
+    a, q = np.full((1, 2), -128), np.full((2, 1), -8)
+    s, t = np.array([[np.inf], [-np.inf]], np.float16), np.array([3e38], np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert codes(mpgemm(a, q, s, t=t, config=config))[0, 0] == FP16.nan
+        assert codes(mpgemm(a, q, abs(s), t=t, config=config))[0, 0] == FP16.infinity
+
+
+def test_no_warnings_on_other_threads():
+    config = Config(group=1, out_format="fp16")
+    a, q = np.full((300, 2), -128), np.full((2, 2000), -8)
+    s = np.full((2, 2000), np.inf, np.float16)
+    s[1] = -s[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (codes(mpgemm(a, q, s, config=config)) == FP16.nan).all()
+
+
+@pytest.fixture
+def openblas():
+    """OpenBLAS set to three threads, and set back afterwards; stood in for where NumPy has another BLAS."""
+    real, stand_in = blas._OPENBLAS, [3]
+    if real.get is None or real.set is None:
+        real.get, real.set = (lambda: stand_in[0]), (lambda count: stand_in.__setitem__(0, count))
+        yield real
+        real.get = real.set = None
+    else:
+        before = real.get()
+        real.set(3)
+        yield real
+        real.set(before)
+
+
+def test_blas_threads_are_as_before(openblas):
+    """One thread inside overlapping products; as many as before after them, after a failure, after none."""
+    done = []
+
+    def item(number: int) -> None:
+        if number == 7:
+            raise UserError("seven")
+        if number >= 0:
+            blas.run(item, [-1, -2])
+        done.append(number)
+        assert openblas.get() == 1
+
+    blas.run(item, range(6))
+    assert sorted(done) == sorted([*range(6), *[-1, -2] * 6])
+    assert openblas.get() == 3
+    with pytest.raises(UserError, match="seven"):
+        blas.run(item, [1, 7, 2])
+    assert openblas.get() == 3
+    blas.run(item, [])
+    assert openblas.get() == 3
+
+
+def test_a_blas_that_cannot_be_told(monkeypatch):
+    monkeypatch.setattr(blas._OPENBLAS, "get", None)
+    config = Config(group=32)
+    a, q, s, _, _ = random_operands(np.random.default_rng(6), config, 3, 40, 1100, "plain")
+    part = mpgemm(a, q[:, 500:530], s[:, 500:530], config=config)
+    assert part.dtype == np.float32
+    np.testing.assert_array_equal(codes(part), reference(a, q[:, 500:530], s[:, 500:530], None, None, config))
+    whole = codes(mpgemm(a, q, s, config=config))
+    monkeypatch.undo()
+    np.testing.assert_array_equal(whole, codes(mpgemm(a, q, s, config=config)))
+
+
+def good():
+    """Operands that are right for a zero-point and token-scale configuration of group 4."""
+    return {
+        "a": np.zeros((2, 5), np.int8),
+        "q": np.zeros((5, 3), np.int8),
+        "s": np.zeros((2, 3), np.float16),
+        "z": np.zeros((2, 3), np.int8),
+        "t": np.zeros(2, np.float32),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"a": np.zeros((0, 5), np.int8)},
+            r"a must have at least one row and one column, not shape \(0, 5\)",
+        ),
+        ({"a": np.zeros((2, 0), np.int8)}, "a must have at least one row"),
+        ({"q": np.zeros((5, 0), np.int8)}, "q must have at least one row"),
+        ({"a": np.zeros(5, np.int8)}, r"a must have two dimensions \[M, K\], not shape \(5,\)"),
+        ({"a": [[1, 2], [3]]}, "a must be an array, not list of uneven rows"),
+        ({"a": np.zeros((2, 5))}, "a must have an integer dtype, not float64"),
+        ({"q": np.zeros((5, 3), bool)}, "q must have an integer dtype, not bool"),
+        ({"q": np.zeros((4, 3), np.int8)}, r"q must have K = 5 rows, as a has columns, not shape \(4, 3\)"),
+        (
+            {"s": np.zeros((1, 3), np.float16)},
+            r"s must have shape \[G, N\] = \(2, 3\) \(groups of 4\), not \(1, 3\)",
+        ),
+        ({"s": np.zeros((2, 3), np.float32)}, "s must have dtype float16, not float32"),
+        (
+            {"z": np.zeros((3, 3), np.int8)},
+            r"z must have shape \[G, N\] = \(2, 3\) \(groups of 4\), not \(3, 3\)",
+        ),
+        ({"z": np.zeros((2, 3), np.float16)}, "z must have an integer dtype, not float16"),
+        ({"z": None}, "z is missing"),
+        ({"t": None}, "t is missing"),
+        ({"t": np.zeros(3, np.float32)}, r"t must have shape \[M\] = \(2,\), not \(3,\)"),
+        ({"t": np.zeros((2, 1), np.float32)}, r"t must be a non-empty array \[M\], not of shape \(2, 1\)"),
+        ({"t": np.zeros(2)}, "t must have dtype float32, not float64"),
+        ({"a": np.full((2, 5), 128)}, r"a\[0, 0\] must be INT8 \(-128 to 127\), not 128"),
+        ({"a": np.full((2, 5), 2**63, np.uint64)}, r"a\[0, 0\] must be INT8 .* not 9223372036854775808"),
+        ({"q": np.eye(5, 3, -2, int) * -9}, r"q\[2, 0\] must be INT4 \(-8 to 7\), not -9"),
+        ({"z": np.eye(2, 3, 1, int) * 8}, r"z\[0, 1\] must be INT4 \(-8 to 7\), not 8"),
+    ],
+)
+def test_refusals(change, message):
+    operands = good() | change
+    with pytest.raises(UserError, match=message) as error:
+        mpgemm(**operands, config=Config(group=4, zero_point=True, token_scale=True))
+    assert "\n" not in str(error.value)
+
+
+def test_refuses_what_the_configuration_has_not():
+    operands = good()
+    with pytest.raises(UserError, match="z must be None in a configuration with zero_point = false"):
+        mpgemm(**operands, config=Config(group=4, token_scale=True))
+    with pytest.raises(UserError, match="t must be None in a configuration with token_scale = false"):
+        mpgemm(**operands, config=Config(group=4, zero_point=True))
+    operands["q"][0, 0] = -1
+    with pytest.raises(UserError, match=r"q\[0, 0\] must be UINT4 \(0 to 15\), not -1"):
+        mpgemm(**operands, config=Config(group=4, zero_point=True, token_scale=True, weight_signed=False))
+
+
+def test_bench_compares_the_same_product():
+    result = bench(40, 300, 600, group=128, repeat=1)
+    assert result.bit_equal
+    assert result.golden_seconds > 0
+    assert result.naive_seconds > 0
+    assert result.ratio == result.naive_seconds / result.golden_seconds

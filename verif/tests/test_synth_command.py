@@ -1,0 +1,70 @@
+"""`mixpe synth`: the records it writes for a library of a few cells; what it leaves after a failure."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from mixpe.cli.synth import synth
+from mixpe.gen.files import write_file
+from mixpe.gen.write import Design
+from mixpe.hw.config import Config
+from mixpe.hw.errors import UserError
+from mixpe.synth.yosys import SynthesisError
+from mixpe.verif.few_library import DFF, HEAD, LIBRARY, LOGIC
+
+
+def synth_command(tmp_path: Path, lib: str) -> tuple[Path, BaseException | None]:
+    out_dir = tmp_path / "out"
+    fields = ["--rows", "1", "--cols", "2", "--weight-bits", "2", "--act-bits", "4", "--group", "4"]
+    done = CliRunner().invoke(synth, [*fields, "--lib", lib, "--out-dir", str(out_dir)])
+    return out_dir, done.exception
+
+
+def test_command(tmp_path: Path) -> None:
+    source = tmp_path / "few.lib.gz"
+    source.write_bytes(gzip.compress(LIBRARY.encode()))
+    out_dir, exception = synth_command(tmp_path, str(source))
+    assert exception is None
+    found = json.loads((out_dir / "synth.json").read_text())
+    by_part = {record["part"]: record for record in found}
+    assert by_part["PE"]["instances"] == 2
+    assert by_part["dequantizer"]["instances"] == 2
+    for record in found:
+        assert record["library"] == "few"
+        assert record["area_registers_um2"] == record["cells_by_type"]["DFF"] * DFF
+        assert set(record["cells_by_type"]) <= {"INV", "BUF", "NAND2", "NOR2", "XOR2", "DFF"}
+    assert by_part["top"]["area_um2"] > by_part["array"]["area_um2"] >= 2 * by_part["PE"]["area_um2"]
+    assert not [path for path in out_dir.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("lib", ["sky131", "absent.lib", "cut.lib.gz", "noflipflop.lib"])
+def test_command_with_bad_library(tmp_path: Path, lib: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXPE_DATA", str(tmp_path))
+    (tmp_path / "cut.lib.gz").write_bytes(gzip.compress(LIBRARY.encode())[:-30])
+    (tmp_path / "noflipflop.lib").write_text(HEAD + LOGIC + "}")
+    out_dir, exception = synth_command(tmp_path, str(tmp_path / lib) if "." in lib else lib)
+    assert isinstance(exception, UserError)
+    assert "\n" not in str(exception)
+    assert not out_dir.exists()
+
+
+def test_failed_synthesis_leaves_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a new result nor that of an earlier Verilog; the log stays."""
+
+    def write_latch(config: Config, out_dir: Path) -> Design:
+        verilog = write_file(
+            out_dir / "bad.v",
+            f"module {config.name}(input e, d, output reg q); always @* if (e) q = d; endmodule",
+        )
+        return Design(verilog, out_dir / "manifest.json", out_dir / "bad_tb.v")
+
+    monkeypatch.setattr("mixpe.cli.synth.write_design", write_latch)
+    (tmp_path / "few.lib").write_text(LIBRARY)
+    write_file(tmp_path / "out" / "synth.json", "[]")
+    out_dir, exception = synth_command(tmp_path, str(tmp_path / "few.lib"))
+    assert isinstance(exception, SynthesisError)
+    assert "Latch inferred" in str(exception)
+    assert sorted(path.name for path in out_dir.iterdir()) == ["bad.v", "synth.log"]
