@@ -6,12 +6,8 @@ Registers start at 0. The load of a wire is in the delay of the cell that drives
 which the SDF file gives as well, is left out.
 """
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +16,7 @@ from ..gen.files import write_file
 from ..hw.errors import UserError
 from ..synth.cells import Bit, CellModels, GateNetlist, read_gates
 from ..synth.liberty import Library
+from ..synth.programs import homebrew, missing, run_program
 from .gate_verilog import BENCH_SCOPE, HOLD, NetlistWriter, sdf_delays, stimulus_bench
 from .vcd import Counts, count_transitions
 
@@ -76,19 +73,11 @@ class Activity:
     ports: dict[str, tuple[float, float]] = field(repr=False)
     cycles: float
 
-    @property
-    def mean(self) -> float:
-        """Transitions per cycle of a cell output or input on average."""
-        return sum(toggles for toggles, _ in self.pins.values()) / max(1, len(self.pins))
-
 
 def require_icarus() -> None:
     """Raises `UserError` with the command to type unless `iverilog` and `vvp` are installed."""
     if not (shutil.which("iverilog") and shutil.which("vvp")):
-        command = (
-            "brew install icarus-verilog" if sys.platform == "darwin" else "sudo apt-get install iverilog"
-        )
-        raise UserError(f"Icarus Verilog is not installed; type: {command}")
+        raise missing("Icarus Verilog is not installed", debian="iverilog", macos=homebrew("icarus-verilog"))
 
 
 class GateSimulation:
@@ -250,24 +239,8 @@ def _tops(bench: str) -> list[str]:
 
 
 def _call(command: list[str], folder: Path) -> str:
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as child:
-        try:
-            output = child.communicate()[0]
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
-    if child.returncode:
-        first = next(
-            (line for line in output.splitlines() if line.strip()), f"exit status {child.returncode}"
-        )
+    status, output = run_program(command, folder)
+    if status:
+        first = next((line for line in output.splitlines() if line.strip()), f"exit status {status}")
         raise GateError(f"{command[0]} failed: {first}")
     return output

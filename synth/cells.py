@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -198,13 +198,11 @@ class GateNetlist:
     """A mapped netlist with its hierarchy dissolved.
 
     ports: of the top module, by name: direction ("input", "output") and nets, the lowest bit first.
-    scopes: the same for every placed module, by instance path.
     """
 
     top: str
     instances: list[GateInstance]
     ports: dict[str, tuple[str, tuple[Bit, ...]]]
-    scopes: dict[str, dict[str, tuple[str, tuple[Bit, ...]]]] = field(default_factory=dict)
 
     @cached_property
     def nets(self) -> list[int]:
@@ -238,22 +236,15 @@ class _Flattener:
             name: (port["direction"], tuple(self._new() for _ in port["bits"]))
             for name, port in self._modules[top]["ports"].items()
         }
-        scopes: dict[str, dict[str, tuple[str, tuple[Bit, ...]]]] = {}
-        instances = list(
-            self._visit(top, "", {name: list(bits) for name, (_, bits) in ports.items()}, scopes)
-        )
+        instances = list(self._visit(top, "", {name: list(bits) for name, (_, bits) in ports.items()}))
         return GateNetlist(
             top,
             [
                 GateInstance(g.path, g.cell, {pin: self._final(bit) for pin, bit in g.pins.items()})
                 for g in instances
             ],
-            self._final_ports(ports),
-            {path: self._final_ports(own) for path, own in scopes.items()},
+            {name: (way, tuple(self._final(bit) for bit in bits)) for name, (way, bits) in ports.items()},
         )
-
-    def _final_ports(self, ports: dict[str, Any]) -> dict[str, tuple[str, tuple[Bit, ...]]]:
-        return {name: (way, tuple(self._final(bit) for bit in bits)) for name, (way, bits) in ports.items()}
 
     def _new(self) -> int:
         self._parent.append(len(self._parent))
@@ -286,9 +277,7 @@ class _Flattener:
         if other in self._constants:
             self._constants[root] = self._constants.pop(other)
 
-    def _visit(
-        self, module: str, path: str, outer: dict[str, list[Bit]], scopes: dict[str, Any]
-    ) -> Iterator[GateInstance]:
+    def _visit(self, module: str, path: str, outer: dict[str, list[Bit]]) -> Iterator[GateInstance]:
         own = self._modules[module]
         nets: dict[Bit, Bit] = {}
 
@@ -308,17 +297,12 @@ class _Flattener:
                     self._join(bit, net(inner))
                 else:
                     nets[inner] = bit
-        if path:
-            scopes[path] = {
-                name: (port["direction"], tuple(net(bit) for bit in port["bits"]))
-                for name, port in own["ports"].items()
-            }
         for name, cell in own["cells"].items():
             place = f"{path}/{name}" if path else name
             pins = {pin: [net(bit) for bit in bits] for pin, bits in cell["connections"].items()}
             kind = cell["type"]
             if kind in self._modules:
-                yield from self._visit(kind, place, pins, scopes)
+                yield from self._visit(kind, place, pins)
             elif kind in self._models:
                 yield GateInstance(place, kind, {pin: bits[0] for pin, bits in pins.items() if bits})
             else:

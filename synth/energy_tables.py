@@ -8,61 +8,13 @@ import itertools
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from ..hw.errors import UserError
+from .groups import Group, LibertyText, parse_groups
 from .liberty import Library
-
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([A-Za-z_][\w.]*|[-+]?[\d.][\w.+-]*)|([(){};:,])', re.DOTALL)
-_COMMENT = re.compile(r"/\*.*?\*/|\\\n", re.DOTALL)
-_FARADS = {"ff": 1e-3, "pf": 1.0}
-_PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
-
-
-@dataclass
-class Group:
-    """A Liberty group: `kind (args) { attributes, groups }`; attributes with several values as tuples."""
-
-    kind: str
-    args: tuple[str, ...]
-    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    groups: list["Group"] = field(default_factory=list)
-
-    def all(self, kind: str) -> Iterator["Group"]:
-        return (group for group in self.groups if group.kind == kind)
-
-    def get(self, name: str) -> str | None:
-        values = self.attributes.get(name)
-        return values[0] if values else None
-
-
-def parse_groups(text: str) -> list[Group]:
-    """The groups of Liberty `text`, one after the other."""
-    root = Group("", ())
-    stack = [root]
-    words: list[str] = []
-    for match in _TOKEN.finditer(_COMMENT.sub(" ", text)):
-        mark = match[3]
-        if mark is None:
-            words.append(match[1] if match[1] is not None else match[2])
-        elif mark == "{":
-            group = Group(words[0], tuple(words[1:]))
-            stack[-1].groups.append(group)
-            stack.append(group)
-            words = []
-        elif mark in ";}":
-            if words:
-                stack[-1].attributes[words[0]] = tuple(words[1:])
-            words = []
-            if mark == "}" and len(stack) > 1:
-                stack.pop()
-        # Attributes end with their line where no semicolon does it: a word before a colon or parenthesis
-        # that follows a complete attribute begins the next one.
-        elif mark in ":(" and len(words) > 2:
-            stack[-1].attributes[words[0]] = tuple(words[1:-1])
-            words = words[-1:]
-    return root.groups
 
 
 @dataclass(frozen=True)
@@ -141,18 +93,15 @@ class EnergyTables:
     def __init__(self, library: Library):
         self._cells: dict[str, CellEnergies] = {}
         self._library = library
-        self._texts: dict[str, str] = {}
-        self._scopes: dict[str, _Scope] = {}
+        self._scopes: dict[Path, _Scope] = {}
 
     def __getitem__(self, cell: str) -> CellEnergies:
         if cell not in self._cells:
             file = next(file for file in self._library.files if any(own.name == cell for own in file.cells))
-            key = str(file.path)
-            if key not in self._texts:
-                self._texts[key] = file.path.read_text(encoding="utf-8", errors="replace")
-                self._scopes[key] = _Scope(self._texts[key])
+            if file.path not in self._scopes:
+                self._scopes[file.path] = _Scope(file.path.read_text(encoding="utf-8", errors="replace"))
             try:
-                self._cells[cell] = self._scopes[key].cell(cell)
+                self._cells[cell] = self._scopes[file.path].cell(cell)
             except (ValueError, KeyError, IndexError) as error:
                 raise UserError(
                     f"library {self._library.name}: internal power of cell {cell} cannot be read: {error}"
@@ -164,27 +113,16 @@ class _Scope:
     """One Liberty file: its units and templates."""
 
     def __init__(self, text: str):
-        self._text = text
-        first = re.search(r"\bcell\s*\(", text)
-        head = text[: first.start()] if first else text
-        self._ns = _unit(head, "time_unit", "s", 1e-9)
-        volts = _unit(head, "voltage_unit", "v", 1.0)
-        load = re.search(r'capacitive_load_unit\s*\(\s*"?([\d.eE+-]+)"?\s*,\s*"?(\w+)"?\s*\)', head)
-        if load is None or load[2].lower() not in _FARADS:
-            raise UserError("capacitive_load_unit of a Liberty file must be in ff or pf")
-        self._pf = float(load[1]) * _FARADS[load[2].lower()]
-        self._pj = self._pf * volts**2
+        self._text = LibertyText(text)
+        self._units = self._text.units
+        head = self._text.head
         self._templates: dict[str, Group] = {}
         for match in re.finditer(r"power_lut_template\s*\(", head):
             if found := parse_groups(head[match.start() : head.index("}", match.start()) + 1]):
                 self._templates[found[0].args[0]] = found[0]
 
     def cell(self, name: str) -> CellEnergies:
-        header = re.compile(rf'\(\s*"?{re.escape(name)}"?\s*\)\s*\{{')
-        start = next(
-            m for m in header.finditer(self._text) if self._text[: m.start()].rstrip().endswith("cell")
-        )
-        group = parse_groups(f"cell{self._text[start.start() : _end(self._text, start.end())]}")[0]
+        group = self._text.cell(name)
         pins = {pin.args[0]: tuple(self._energies(pin)) for pin in group.all("pin")}
         return CellEnergies(pins, _captures(group))
 
@@ -210,7 +148,7 @@ class _Scope:
             if variable and index:
                 points = tuple(float(word) for text in index for word in text.replace(",", " ").split())
                 axes["load" if "capacitance" in variable else "slew"] = points
-        values = [value * self._pj for row in rows for value in row]
+        values = [value * self._units.pj for row in rows for value in row]
         slews, loads = axes.get("slew", (0.0,)), axes.get("load", (0.0,))
         if len(values) != len(slews) * len(loads):
             raise ValueError(f"a table has {len(values)} values for {len(slews)} x {len(loads)} points")
@@ -220,8 +158,8 @@ class _Scope:
         else:
             matrix = [values[i :: len(slews)] for i in range(len(slews))]
         return Table(
-            tuple(slew * self._ns for slew in slews),
-            tuple(load * self._pf for load in loads),
+            tuple(slew * self._units.ns for slew in slews),
+            tuple(load * self._units.pf for load in loads),
             tuple(tuple(row) for row in matrix),
         )
 
@@ -244,36 +182,19 @@ def _merged(tables: list[tuple[float, Table]]) -> Iterator[tuple[float, Table]]:
 def _captures(cell: Group) -> tuple[str, str, str, bool] | None:
     """Clock, data and output pin of a flip-flop with one output, and whether it captures the complement."""
     outputs = [
-        (pin.args[0], pin.get("function") or "")
+        (pin.args[0], pin.expression("function"))
         for pin in cell.all("pin")
         if pin.get("direction") == "output"
     ]
     for ff in cell.all("ff"):
         state, complement = ff.args[0], ff.args[1]
-        data, clock = (ff.get("next_state") or "").strip("() "), (ff.get("clocked_on") or "").strip("() ")
+        data, clock = ff.expression("next_state"), ff.expression("clocked_on")
         inverted = data.startswith("!")
         plain = re.fullmatch(r"!?\s*(\w+)", data)
-        if len(outputs) == 1 and plain and outputs[0][1].strip("() ") in (state, complement):
-            inverted ^= outputs[0][1].strip("() ") == complement
+        if len(outputs) == 1 and plain and outputs[0][1] in (state, complement):
+            inverted ^= outputs[0][1] == complement
             return clock.lstrip("!"), plain[1], outputs[0][0], inverted
     return None
-
-
-def _end(text: str, start: int) -> int:
-    """The place after the brace that closes what was opened before `start`."""
-    depth, at = 1, start
-    for brace in re.compile(r"[{}]").finditer(text, start):
-        depth += 1 if brace[0] == "{" else -1
-        at = brace.end()
-        if not depth:
-            break
-    return at
-
-
-def _unit(head: str, name: str, suffix: str, base: float) -> float:
-    """A unit such as "1ps" in terms of `base`."""
-    match = re.search(rf'\b{name}\s*:\s*"?([\d.]+)\s*([munpf]?){suffix}"?', head, re.IGNORECASE)
-    return float(match[1]) * _PREFIXES[match[2].lower()] / base if match else 1.0
 
 
 def _expression(text: str) -> Callable[[Mapping[str, int]], int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..hw.errors import UserError
-from . import abc
+from . import abc_scripts
 from .cells import CellModels
 from .liberty import Library
 from .netlist import Netlist, is_yosys_register
@@ -100,15 +100,13 @@ def synthesize(
     instances = elaborated.instances(top)
     reported = list(dict.fromkeys([top, *(name for name in modules if name in instances)]))
     runs, keep = (reported, []) if recipe.flatten else ([top], sorted({*reported, *elaborated.shared(top)}))
-    mapping = "\n".join(_mapping(library, folder))
+    registers, gates = _mapping(library, folder)
     scripts = ["read_verilog design.v", f"hierarchy -check -top {top}", "design -save source"]
     for number, module in enumerate(runs):
-        scripts += ["design -load source", f"hierarchy -check -top {module}"]
-        scripts += [f"setattr -mod -set keep_hierarchy 1 {' '.join(keep)}"] if keep else []
         scripts += [
-            f"synth -flatten -top {module} -latches error{' -booth' if recipe.booth else ''}",
-            "delete */t:$scopeinfo",
-            mapping,
+            "design -load source",
+            *gate_commands(module, keep, recipe.booth, registers),
+            gates,
             "opt_clean -purge",
             f"tee -q -o cells{number}.json stat -json",
         ]
@@ -128,19 +126,33 @@ def elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None]
     return Netlist.read(folder / "source.json")
 
 
-def _mapping(library: Library | None, folder: Path) -> list[str]:
-    """Yosys commands from generic gates to mapped ones."""
+def _mapping(library: Library | None, folder: Path) -> tuple[list[str], str]:
+    """Yosys commands that map registers, and the one that maps generic gates."""
     if library is None:
-        return [_GENERIC_REGISTERS, "opt -nodffe -nosdff", "abc"]
-    (folder / "area.abc").write_text(abc.script(abc.DEFAULT), encoding="utf-8")
-    registers = register_options(library, CellModels(library, folder, folder / "cells.log"), folder)
-    return [f"dfflibmap {registers}", "opt", f"abc {library_options(library, folder)} -script area.abc"]
+        return [_GENERIC_REGISTERS, "opt -nodffe -nosdff"], "abc"
+    (folder / "area.abc").write_text(abc_scripts.script(abc_scripts.DEFAULT), encoding="utf-8")
+    registers = register_commands(library, CellModels(library, folder, folder / "cells.log"), folder)
+    return registers, f"abc {library_options(library, folder)} -script area.abc"
 
 
-def register_options(library: Library, models: CellModels, folder: Path) -> str:
-    """Yosys's options for mapping registers to `library`."""
+def gate_commands(top: str, keep: Sequence[str], booth: bool, registers: Sequence[str]) -> list[str]:
+    """Yosys commands from module `top` as written to generic gates, its registers mapped by `registers`.
+
+    Modules `keep` stay modules, all else is dissolved; a latch is an error.
+    """
+    return [
+        f"hierarchy -check -top {top}",
+        *([f"setattr -mod -set keep_hierarchy 1 {' '.join(keep)}"] if keep else []),
+        f"synth -flatten -top {top} -latches error{' -booth' if booth else ''}",
+        "delete */t:$scopeinfo",
+        *registers,
+    ]
+
+
+def register_commands(library: Library, models: CellModels, folder: Path) -> list[str]:
+    """Yosys commands that map registers to `library`."""
     costly = "".join(f" -dont_use {name}" for name in costly_registers(library, models))
-    return library_options(library, folder) + costly
+    return [f"dfflibmap {library_options(library, folder)}{costly}", "opt"]
 
 
 def library_options(library: Library, folder: Path) -> str:

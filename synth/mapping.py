@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..hw.errors import UserError
-from . import abc
+from . import abc_scripts
 from .adders import FULL, HALF, AdderCell, boxes, find_adders, techmap
 from .buffers import buffer_signals, find_buffer
 from .cells import CellModels
-from .flow import Cells, count_cells, elaborate, library_options, register_options
+from .flow import Cells, count_cells, elaborate, gate_commands, library_options, register_commands
 from .liberty import Library
 from .netlist import Netlist
 from .yosys import run_yosys
@@ -24,7 +24,7 @@ ADDER_CELLS: dict[str, tuple[str, ...]] = {"none": (), "full": (FULL,), "all": (
 class Way:
     """One way to map.
 
-    script: of ABC (`mixpe.synth.abc`), towards `delay_ns` if it is of the timed ones.
+    script: of ABC (`mixpe.synth.abc_scripts`), towards `delay_ns` if it is of the timed ones.
     adders: a key of `ADDER_CELLS`. booth: Yosys maps `*` to Booth multipliers, else to its default ones.
     """
 
@@ -85,7 +85,7 @@ class Mapper:
         self.multiplies = any(cell.startswith("$mul") for cell in elaborated.cells(top))
         """Whether the design holds a `*`, for which Yosys has two kinds of multipliers."""
         kinds = [name for name in self.instances if name.endswith((f"_{FULL}", f"_{HALF}"))]
-        self._registers = register_options(library, models, folder)
+        self._registers = register_commands(library, models, folder)
         self.adders: dict[str, AdderCell] = find_adders(library, models) if kinds else {}
         """Adder cells of the library, by kind, if the design has one-bit adders."""
         self._adder_modules = kinds
@@ -125,20 +125,13 @@ class Mapper:
                 techmap(chosen, self._adder_modules), encoding="utf-8"
             )
             commands += [f"read_verilog {adders}_boxes.v", f"techmap -map {adders}_map.v"]
-        commands += [f"hierarchy -check -top {self.top}"]
-        commands += [f"setattr -mod -set keep_hierarchy 1 {' '.join(self._keep)}"] if self._keep else []
-        return [
-            *commands,
-            f"synth -flatten -top {self.top} -latches error{' -booth' if booth else ''}",
-            "delete */t:$scopeinfo",
-            f"dfflibmap {self._registers}",
-            "opt",
-            f"write_rtlil {_state(adders, booth)}",
-        ]
+        commands += gate_commands(self.top, self._keep, booth, self._registers)
+        return [*commands, f"write_rtlil {_state(adders, booth)}"]
 
     def _map(self, number: int, way: Way) -> list[str]:
         delay_ps = None if way.delay_ns is None else way.delay_ns * 1000
-        (self._folder / f"{number}.abc").write_text(abc.script(way.script, delay_ps), encoding="utf-8")
+        script = abc_scripts.script(way.script, delay_ps)
+        (self._folder / f"{number}.abc").write_text(script, encoding="utf-8")
         return [
             "design -reset",
             f"read_rtlil {_state(way.adders, way.booth)}",

@@ -86,14 +86,6 @@ class Power:
         """Energy of a clock cycle, leakage included, in pJ."""
         return self.total * self.period_ns * 1e3
 
-    def by_part(self, depth: int = 1) -> dict[str, float]:
-        """Watts by the first `depth` names of the instance path; "" has the cells that no submodule holds."""
-        parts: dict[str, float] = {}
-        for path, power in self.instances.items():
-            part = "/".join(path.split("/")[:-1][:depth])
-            parts[part] = parts.get(part, 0.0) + power.total
-        return parts
-
 
 def analyze_power(
     netlist: Path,

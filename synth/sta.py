@@ -3,13 +3,12 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from ..gen.files import write_file
 from ..hw.errors import UserError
+from .programs import missing, run_program
 
 VARIABLE = "MIXPE_STA"
 
@@ -33,12 +32,11 @@ def require_sta() -> str:
         return path
     if named:
         raise UserError(f"{VARIABLE} must name OpenSTA's executable, not {named!r}")
-    advice = (
-        f"build it from github.com/parallaxsw/OpenSTA and put it on PATH (or name it in {VARIABLE})"
-        if sys.platform == "darwin"
-        else "type: sudo apt-get install opensta"
+    raise missing(
+        "OpenSTA (sta) is not installed",
+        debian="opensta",
+        macos=f"build it from github.com/parallaxsw/OpenSTA and put it on PATH (or name it in {VARIABLE})",
     )
-    raise UserError(f"OpenSTA (sta) is not installed; {advice}")
 
 
 def sta_version() -> str:
@@ -68,25 +66,11 @@ def run_sta(script: str, folder: Path, log: Path) -> str:
         ]
     )
     (folder / "script.tcl").write_text(guarded, encoding="utf-8")
-    with subprocess.Popen(
-        [sta, "-no_init", "-no_splash", "-exit", "script.tcl"],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as child:
-        try:
-            text = child.communicate()[0]
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise
+    status, text = run_program([sta, "-no_init", "-no_splash", "-exit", "script.tcl"], folder)
     write_file(log, text)
     # The tool's own words about a file come before those of the command that then misses its content.
     found = _ERROR.search(text) or _FAILURE.search(text)
     if found or _DONE not in text:
-        reason = found[1] if found else f"it stopped with exit status {child.returncode}"
+        reason = found[1] if found else f"it stopped with exit status {status}"
         raise TimingError(f"OpenSTA failed: {reason} (all of its output is in {log})")
     return text

@@ -1,4 +1,4 @@
-"""Static timing of a mapped netlist: the least clock period, and the longest path through every cell.
+"""Static timing of a mapped netlist: the least clock period, and the path that sets it.
 
 Every design is timed under the same terms, those of a block among flip-flops:
 - an ideal clock on port `clk`: no skew, no transition time; without that port, on none;
@@ -9,11 +9,12 @@ Every design is timed under the same terms, those of a block among flip-flops:
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..hw.errors import UserError
+from .groups import LibertyText
 from .liberty import Library
 from .sta import TimingError, run_sta
 
@@ -44,16 +45,11 @@ class Timing:
 
     min_period_ns: the longest path between registers, inputs and outputs, with the setup time of its end.
     start, end: of that path: an input or output port, or a register by the net it drives.
-    cells: the path's cells as (instance, cell), in order.
-    through_ns: of instances asked for, the longest path through any of their outputs; none where only
-        constants pass.
     """
 
     min_period_ns: float
     start: str
     end: str
-    cells: tuple[tuple[str, str], ...] = ()
-    through_ns: dict[str, float] = field(default_factory=dict, repr=False)
 
 
 def analyze_timing(
@@ -64,18 +60,17 @@ def analyze_timing(
     log: Path,
     *,
     sdf: Path | None = None,
-    through: Collection[str] = (),
 ) -> Timing:
     """Times module `top` of the mapped Verilog file `netlist`, under the terms above.
 
-    `through` names cells of the library whose instances `Timing.through_ns` is to have. `sdf` is written
-    with the delays of every instance (SDF 3.0). `folder` takes temporary files, `log` what OpenSTA prints.
+    `sdf` is written with the delays of every instance (SDF 3.0). `folder` takes temporary files, `log` what
+    OpenSTA prints.
 
     Raises `TimingError` for a cell that is not of the library, a combinational loop, a register without a
     clock, an endpoint that no path from an input or register reaches (unless it is constant), and a
     netlist without paths.
     """
-    commands = [f"mixpe_through {{{' '.join(sorted(through))}}}"]
+    commands: list[str] = []
     if sdf is not None:
         sdf.unlink(missing_ok=True)
         commands.append(f"write_sdf -digits 6 -no_timestamp {{{sdf.resolve()}}}")
@@ -113,8 +108,6 @@ def _timing(text: str, top: str, library: Library, log: Path) -> Timing:
         min_period_ns=_PERIOD_NS - float(worst[1]) * 1e9,
         start=worst[2],
         end=worst[3],
-        cells=tuple((line[1], line[2]) for line in lines if line[0] == "step"),
-        through_ns={line[1]: _PERIOD_NS - float(line[2]) * 1e9 for line in lines if line[0] == "through"},
     )
 
 
@@ -229,36 +222,12 @@ proc mixpe_worst {} {
   foreach end [find_timing_paths -sort_by_slack] {
     # From the end back to the port or register it begins at, and the clock.
     set pins [[$end path] pins]
-    set steps {}
     set first ""
     foreach pin $pins {
       if {[$pin is_top_level_port] && [get_full_name $pin] eq "clk"} { break }
       set first $pin
-      if {![$pin is_top_level_port] && [$pin is_driver]} {
-        set instance [$pin instance]
-        set steps [linsert $steps 0 "step\t[get_full_name $instance]\t[get_property $instance ref_name]"]
-      }
     }
     puts "worst\t[$end slack]\t[mixpe_place $first]\t[mixpe_place [lindex $pins 0]]"
-    foreach step $steps { puts $step }
-  }
-}
-proc mixpe_through {cells} {
-  if {![llength $cells]} { return }
-  foreach instance [sta::network_leaf_instances] {
-    if {[get_property $instance ref_name] ni $cells} { continue }
-    set worst ""
-    foreach pin [get_pins -of_objects $instance] {
-      if {![$pin is_driver]} { continue }
-      foreach vertex [$pin vertices] {
-        # Least and largest; 1e30 where nothing passes.
-        foreach edge {rise fall} {
-          set slack [lindex [$vertex slacks $edge] 1]
-          if {$slack < 1e29 && ($worst eq "" || $slack < $worst)} { set worst $slack }
-        }
-      }
-    }
-    if {$worst ne ""} { puts "through\t[get_full_name $instance]\t$worst" }
   }
 }
 """
@@ -266,18 +235,14 @@ proc mixpe_through {cells} {
 
 # The library's flip-flop
 
-_CAPACITY = re.compile(r'capacitive_load_unit\s*\(\s*"?([\d.eE+-]+)"?\s*,\s*"?(\w+)"?\s*\)')
-_PICOFARADS = {"ff": 1e-3, "pf": 1.0}
-_FF = re.compile(r"\bff\s*\(\s*\"?(\w+)\"?\s*,\s*\"?(\w+)\"?\s*\)\s*\{([^{}]*)\}")
-_PIN = re.compile(r'\bpin\s*\(\s*"?(\w+)"?\s*\)\s*\{')
-
 
 def flip_flop(library: Library) -> FlipFlop:
     """The flip-flop that stands before every input and behind every output. Raises `UserError` for none."""
-    texts: dict[str, str] = {}
+    texts: dict[str, LibertyText] = {}
     for file in library.files:
         if registers := [cell.name for cell in file.cells if cell.kind == "register" and cell.usable]:
-            texts |= dict.fromkeys(registers, file.path.read_text(encoding="utf-8", errors="replace"))
+            text = LibertyText(file.path.read_text(encoding="utf-8", errors="replace"))
+            texts |= dict.fromkeys(registers, text)
     for name in sorted(texts, key=lambda name: (library.cells[name].area or 0, name)):
         if found := _flip_flop(name, texts[name]):
             return found
@@ -286,43 +251,17 @@ def flip_flop(library: Library) -> FlipFlop:
     )
 
 
-def _flip_flop(name: str, text: str) -> FlipFlop | None:
-    start = next(
-        match
-        for match in re.finditer(rf'\(\s*"?{re.escape(name)}"?\s*\)\s*\{{', text)
-        if text[: match.start()].rstrip().endswith("cell")
-    )
-    body = _group(text, start.end())
-    if not (ff := _FF.search(body)):
+def _flip_flop(name: str, text: LibertyText) -> FlipFlop | None:
+    cell = text.cell(name)
+    ff = next(cell.all("ff"), None)
+    if ff is None:
         return None
-    state, inverse = ff[1], ff[2]
-    data, clock = (_attribute(ff[3], "next_state") or "").lstrip("!"), _attribute(ff[3], "clocked_on") or ""
-    pins = {match[1]: _group(body, match.end()) for match in _PIN.finditer(body)}
-    outputs = [pin for pin, own in pins.items() if _attribute(own, "function") in (state, inverse)]
+    data, clock = ff.expression("next_state").lstrip("!"), ff.expression("clocked_on")
+    pins = {pin: group for group in cell.all("pin") for pin in group.args}
+    outputs = [pin for pin, group in pins.items() if group.expression("function") in ff.args]
     if data not in pins or clock not in pins or not outputs:
         return None
-    unit = _CAPACITY.search(text)
-    if unit is None or unit[2].lower() not in _PICOFARADS:
-        raise UserError(f"library of cell {name}: capacitive_load_unit must be in ff or pf")
-    capacitance = _attribute(pins[data], "capacitance")
+    capacitance = pins[data].get("capacitance")
     if capacitance is None:
         raise UserError(f"cell {name}: pin {data} has no capacitance")
-    return FlipFlop(
-        name, data, clock, outputs[0], float(capacitance) * float(unit[1]) * _PICOFARADS[unit[2].lower()]
-    )
-
-
-def _group(text: str, start: int) -> str:
-    """The text from `start` to the brace that closes what was opened before it."""
-    depth = 1
-    for brace in re.finditer(r"[{}]", text[start:]):
-        depth += 1 if brace[0] == "{" else -1
-        if not depth:
-            return text[start : start + brace.start()]
-    return text[start:]
-
-
-def _attribute(body: str, name: str) -> str | None:
-    """The value of a simple attribute, without parentheses around it."""
-    match = re.search(rf'\b{name}\s*:\s*"?\(?\s*([^";()]+?)\s*\)?"?\s*;', body)
-    return match[1] if match else None
+    return FlipFlop(name, data, clock, outputs[0], float(capacitance) * text.units.pf)

@@ -1,9 +1,6 @@
 """Runs native Yosys (`pyosys`) in a process of its own: an error of Yosys ends its process."""
 
-import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -12,6 +9,7 @@ from pathlib import Path
 
 from ..gen.files import write_file
 from ..hw.errors import UserError
+from .programs import run_program
 
 _CHILD = "import sys; from pyosys import libyosys as ys; ys.run_pass(f'script {sys.argv[1]}', ys.Design())"
 _PASS = re.compile(r"^[\d.]+ Executing (.*?)(?: \(|\.$)")
@@ -41,32 +39,20 @@ def run_yosys(script: str, folder: Path, log: Path, progress: Callable[[str], No
     Raises `SynthesisError` with the first error Yosys or ABC printed.
     """
     (folder / "script.ys").write_text(script, encoding="utf-8")
-    lines: list[str] = []
-    with (
-        tempfile.TemporaryDirectory(dir=folder.resolve()) as temporary,
-        subprocess.Popen(
+
+    def line_printed(line: str) -> None:
+        if progress and (match := _PASS.match(line)):
+            progress(match[1])
+
+    with tempfile.TemporaryDirectory(dir=folder.resolve()) as temporary:
+        status, text = run_program(
             [sys.executable, "-c", _CHILD, "script.ys"],
-            cwd=folder,
-            env=os.environ | {"TMPDIR": temporary},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        ) as child,
-    ):
-        try:
-            for line in child.stdout or ():
-                lines.append(line)
-                if progress and (match := _PASS.match(line)):
-                    progress(match[1])
-        except BaseException:
-            os.killpg(child.pid, signal.SIGKILL)  # Yosys, and an ABC it may be running
-            raise
-    text = "".join(lines)
+            folder,
+            variables={"TMPDIR": temporary},
+            line_printed=line_printed,
+        )
     write_file(log, text)
-    if child.returncode:
+    if status:
         errors = _ERROR.findall(text)
-        reason = errors[0] if errors else f"exit status {child.returncode}"
+        reason = errors[0] if errors else f"exit status {status}"
         raise SynthesisError(f"Yosys failed: {reason} (all of its output is in {log})")

