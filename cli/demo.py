@@ -1,103 +1,113 @@
 """`mixpe demo`: layers of a real language model through the Verilog."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ..hw.config import Config
-from ..hw.errors import UserError
-from ..quant.data import find
 from ..quant.golden import mpgemm
-from ..quant.llama import BOS, Llama
-from ..quant.quantize import quantize_activations, quantize_weights
-from ..quant.tokenizer import Tokenizer
 from ..verif.player import Played, Product, play
 from ..verif.runner import SIMULATORS, SimulationError, Simulator, require_simulator
+from .errors import error_table
+from .layers import Layer, layers_of, quantized, relative_error
 from .options import HELP
 
-MODEL, TOKENIZER = "models/stories260K.bin", "models/tok512.bin"
+SCHEMES: dict[str, dict[str, Any]] = {
+    "w4a8": {"token_scale": True},
+    "aligned": {"act_format": "fp16", "fp_scheme": "aligned", "align_bits": 13},
+    "fp_mac": {"act_format": "fp16", "fp_scheme": "fp_mac"},
+}
+"""Fields of the configurations that run."""
+
+TITLES = {"w4a8": "W4A8", "aligned": "W4A16 aligned", "fp_mac": "W4A16 fp_mac"}
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A linear layer with the activations it met: x [M, K], w [K, N], float32."""
+class Run:
+    """All layers, quantized as `config` has it, and what came out of its Verilog."""
 
-    name: str
-    x: np.ndarray
-    w: np.ndarray
+    title: str
+    config: Config
+    products: Sequence[Product]
+    results: Sequence[Played]
 
-    @property
-    def shape(self) -> str:
-        return f"{self.x.shape[0]} x {self.w.shape[0]} x {self.w.shape[1]}"
+    def wrong(self, layers: Sequence[Layer]) -> list[str]:
+        """Names of the layers whose bits differ from the golden model's."""
+        return [
+            layer.name
+            for layer, p, played in zip(layers, self.products, self.results, strict=True)
+            if mpgemm(p.a, p.q, p.s, p.z, config=self.config, t=p.t).tobytes() != played.out.tobytes()
+        ]
 
 
 @click.command(context_settings=HELP)
 @click.option("--prompt", default="Once upon a time, there was a", show_default=True, help="Text to read.")
 @click.option("--group", "groups", type=int, multiple=True, default=(32, 64), show_default=True)
+@click.option(
+    *("--scheme", "schemes"),
+    type=click.Choice(list(SCHEMES)),
+    multiple=True,
+    default=tuple(SCHEMES),
+    show_default=True,
+    help="INT8 activations per token, or FP16: aligned to 13 bits, or with FP32 multiply-adds.",
+)
+@click.option("--errors", is_flag=True, help="Print errors by arithmetic instead; no simulator runs.")
 @click.option("--simulator", type=click.Choice(SIMULATORS), default="verilator", show_default=True)
 @click.option("--out-dir", type=click.Path(path_type=Path), default=Path("build/demo"), show_default=True)
-def demo(prompt: str, groups: tuple[int, ...], simulator: Simulator, out_dir: Path) -> None:
-    """Run every linear layer of stories260K on a prompt through a 16x16 W4A8 array, and compare the bits.
+def demo(
+    prompt: str,
+    groups: tuple[int, ...],
+    schemes: tuple[str, ...],
+    errors: bool,
+    simulator: Simulator,
+    out_dir: Path,
+) -> None:
+    """Run every linear layer of stories260K on a prompt through 16x16 arrays, and compare the bits.
 
-    Weights are quantized to INT4 per group, activations to INT8 per token. The table shows, for each
-    layer, M x K x N, the simulated cycles, the share of the array's multiplications that were useful, and the
-    error against FP32, relative to the result's Euclidean norm.
+    Weights are quantized to INT4 per group. A table for each group shows, for each layer and scheme, M x K x
+    N, the simulated cycles, the share of the array's multiplications that were useful, and the error against
+    FP32, relative to the result's Euclidean norm.
+
+    --errors prints, for more widths of aligned activations, the median and worst such error of all layers,
+    and the arithmetic's own error: against exact arithmetic on the same FP16 activations and INT4 weights.
     """
-    require_simulator(simulator)
-    configs = [Config(group=group, token_scale=True) for group in groups]
-    layers = layers_of(prompt)
+    configs = {group: [(TITLES[s], Config(group=group, **SCHEMES[s])) for s in schemes] for group in groups}
     console = Console()
+    if errors:
+        layers = layers_of(prompt)
+        for group in groups:
+            console.print(error_table(layers, group))
+        return
+    require_simulator(simulator)
+    layers = layers_of(prompt)
     exact = True
-    for config in configs:
-        products = [quantized(layer, config) for layer in layers]
+    for group, chosen in configs.items():
         try:
-            results = simulated(products, config, simulator, out_dir / config.name)
+            runs = [run(title, layers, config, simulator, out_dir / config.name) for title, config in chosen]
         except SimulationError as error:
             click.echo(f"mixpe: error: {error}", err=True)
             sys.exit(1)
-        table, wrong = report(layers, products, results, config)
-        console.print(table)
-        console.print(
-            f"{len(layers) - len(wrong)} of {len(layers)} layers equal the golden model bit for bit"
-            + (f"; not {', '.join(wrong)}" if wrong else "")
-        )
-        exact &= not wrong
+        console.print(report(f"stories260K, W4 group {group}", layers, runs))
+        for each in runs:
+            wrong = each.wrong(layers)
+            equal = f"{len(layers) - len(wrong)} of {len(layers)} layers equal the golden model bit for bit"
+            console.print(f"{each.title}: {equal}" + (f"; not {', '.join(wrong)}" if wrong else ""))
+            exact &= not wrong
     if not exact:
         sys.exit(1)
 
 
-def layers_of(prompt: str) -> list[Layer]:
-    """Every linear layer of the model, with its activations when the model reads `prompt`."""
-    model = Llama.load(find(MODEL))
-    tokenizer = Tokenizer.load(find(TOKENIZER), model.config.vocab)
-    tokens = [BOS, *tokenizer.encode(prompt)]
-    layers = []
-
-    def linear(name: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        layers.append(Layer(name, x, w))
-        return x @ w
-
-    try:
-        model.forward(tokens, model.new_cache(), linear)
-    except UserError as error:
-        raise UserError(f"prompt: {error}") from None
-    return layers
-
-
-def quantized(layer: Layer, config: Config) -> Product:
-    weights = quantize_weights(layer.w, config)
-    a, t = quantize_activations(layer.x, config)
-    return Product(a, weights.q, weights.s, weights.z, t)
-
-
-def simulated(products: list[Product], config: Config, simulator: Simulator, folder: Path) -> list[Played]:
-    """Plays all products, with a progress bar on the standard error."""
+def run(title: str, layers: Sequence[Layer], config: Config, simulator: Simulator, folder: Path) -> Run:
+    """Plays all layers, with a progress bar on the standard error."""
+    products = [quantized(layer, config) for layer in layers]
     results: list[Played] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -106,41 +116,35 @@ def simulated(products: list[Product], config: Config, simulator: Simulator, fol
             if played is not None:
                 results.append(played)
                 progress.update(task, description=f"{config.name}: layers under {simulator}", advance=1)
-    return results
+    return Run(title, config, products, results)
 
 
-def report(
-    layers: list[Layer], products: list[Product], results: list[Played], config: Config
-) -> tuple[Table, list[str]]:
-    """The table of all layers, and the names of those whose bits differ from the golden model's."""
-    table = Table(
-        "layer", "M x K x N", title=f"{config.name}: stories260K, W4 group {config.group}, A8 per token"
-    )
-    for heading in ("cycles", "utilization", "error"):
-        table.add_column(heading, justify="right")
-    wrong, useful, cycles = [], 0, 0
-    for layer, product, played in zip(layers, products, results, strict=True):
-        golden = mpgemm(product.a, product.q, product.s, product.z, config=config, t=product.t)
-        if golden.tobytes() != played.out.tobytes():
-            wrong.append(layer.name)
-        macs = layer.x.shape[0] * layer.w.size
-        table.add_row(
-            layer.name,
-            layer.shape,
-            f"{played.cycles:,}",
-            f"{utilization(macs, played.cycles, config):.1%}",
-            f"{relative_error(played.out, layer):.2%}",
-        )
-        useful, cycles = useful + macs, cycles + played.cycles
+def report(title: str, layers: Sequence[Layer], runs: Sequence[Run]) -> Table:
+    """One row per layer: cycles and utilization of every run, then the errors of every run; then the sums."""
+    # Tight, for 80 columns.
+    table = Table(title=f"{title}: cycles, utilization; error against FP32", box=SIMPLE_HEAD, padding=0)
+    for heading in ("layer", "M x K x N"):
+        table.add_column(heading, vertical="bottom")
+    for each in runs:
+        table.add_column("\n".join([*each.title.split(), "cycles"]), justify="right", vertical="bottom")
+        table.add_column("use", justify="right", vertical="bottom")
+    for each in runs:
+        table.add_column("\n".join([*each.title.split(), "error"]), justify="right", vertical="bottom")
+    for i, layer in enumerate(layers):
+        work = [f for each in runs for f in work_cells(layer.macs, each.results[i].cycles, each.config)]
+        exact = layer.exact
+        errors = [f"{relative_error(each.results[i].out, exact):.2%}" for each in runs]
+        table.add_row(layer.name, layer.shape, *work, *errors)
     table.add_section()
-    table.add_row("all", "", f"{cycles:,}", f"{utilization(useful, cycles, config):.1%}", "")
-    return table, wrong
+    macs = sum(layer.macs for layer in layers)
+    totals = [(sum(played.cycles for played in each.results), each.config) for each in runs]
+    table.add_row("all", "", *(f for cycles, config in totals for f in work_cells(macs, cycles, config)))
+    return table
+
+
+def work_cells(macs: int, cycles: int, config: Config) -> tuple[str, str]:
+    return f"{cycles:,}", f"{utilization(macs, cycles, config):.0%}"
 
 
 def utilization(macs: int, cycles: int, config: Config) -> float:
     return macs / (cycles * config.rows * config.cols * config.lanes)
-
-
-def relative_error(out: np.ndarray, layer: Layer) -> float:
-    exact = layer.x.astype(np.float64) @ layer.w
-    return float(np.linalg.norm(out - exact) / np.linalg.norm(exact))

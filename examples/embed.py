@@ -5,9 +5,10 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from mixpe.hw.beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
 from mixpe.hw.config import Config
 from mixpe.hw.pe import PE
-from mixpe.hw.top import ActsBeat, OutBeat, ScalesBeat, Top, WeightsBeat
+from mixpe.hw.top import Top
 
 CONFIG = Config(rows=2, cols=3, group=4, zero_point=True)
 

@@ -29,6 +29,11 @@ def load_config(source: str = DEFAULT, **overrides: Any) -> Config:
     """
     values = _read(source)
     _check_known("overrides", overrides)
+    given = values.get("act_format", _default("act_format"))
+    if overrides.get("act_format", given) != given:
+        # The source's widths are those of another format.
+        for key in ("act_bits", "align_bits"):
+            values.pop(key, None)
     changed = {key: value for key, value in overrides.items() if values.get(key, _default(key)) != value}
     if changed and "name" not in overrides:
         values.pop("name", None)

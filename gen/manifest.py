@@ -5,19 +5,27 @@ import hashlib
 from importlib.metadata import version
 from typing import Any
 
-from ..hw.config import Config
-from ..hw.formats import FP32
+from ..hw.config import ALIGN_STAGES, Config
+from ..hw.formats import FP32, IntFormat
 from ..quant.operands import group_count
 
-CYCLES = {
+_CYCLES = {
     "whole_groups": "K // group",
     "rest_beats": "-(-(K % group) // lanes)",
     "first_beats": "group_beats if whole_groups else rest_beats",
     "tile_cycles": "max(first_beats, tile_gap) + max(whole_groups - 1, 0) * max(group_beats, group_gap)"
     " + (max(rest_beats, group_gap) if whole_groups and rest_beats else 0)",
-    "run_cycles": "tiles * tile_cycles - max(tile_gap - first_beats, 0) + drain_latency",
+    "fill_cycles": "0",
+    "run_cycles": "fill_cycles + tiles * tile_cycles - max(tile_gap - first_beats, 0) + drain_latency",
 }
-"""`Config.tile_cycles` and `Config.run_cycles` as expressions (Python's) over the manifest's numbers."""
+
+
+def cycle_formula(config: Config) -> dict[str, str]:
+    """`Config.tile_cycles` and `Config.run_cycles` as expressions (Python's) over the manifest's numbers."""
+    if config.scheme != "aligned":
+        return _CYCLES
+    return _CYCLES | {"fill_cycles": "first_beats + align_stages"}
+
 
 _SIGNIFICANT_K = (4096, 11008)
 
@@ -39,11 +47,7 @@ def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, A
             "macs_per_cycle": config.rows * config.cols * config.lanes,
         },
         "arithmetic": _arithmetic(config),
-        "widths": {
-            "group_sum": config.sum_bits,
-            "row_sum": config.row_sum_bits if config.has_row_sum else 0,
-            "corrected_sum": config.corrected_bits,
-        },
+        "widths": _widths(config),
         "latencies": {
             "unit": "clock cycles",
             "group_beats": config.group_beats,
@@ -51,6 +55,7 @@ def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, A
             "tile_gap": config.tile_gap,
             "output_latency": config.output_latency,
             "drain_latency": config.drain_latency,
+            **({"align_stages": ALIGN_STAGES} if config.scheme == "aligned" else {}),
         },
         "cycles": {
             "meaning": {
@@ -58,7 +63,7 @@ def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, A
                 "run_cycles": "of a number of tiles back to back: from the first input handshake to the last "
                 "output handshake, both counted, with inputs always valid and output always ready",
             },
-            "formula": CYCLES,
+            "formula": cycle_formula(config),
             "examples": [
                 {
                     "K": k,
@@ -74,20 +79,65 @@ def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, A
     }
 
 
+def _widths(config: Config) -> dict[str, int]:
+    """Bits of the integers inside; there are none where products are added in floating point."""
+    if config.scheme == "fp_mac":
+        return {}
+    widths = {
+        "group_sum": config.sum_bits,
+        "row_sum": config.row_sum_bits if config.has_row_sum else 0,
+        "corrected_sum": config.corrected_bits,
+    }
+    return widths | ({"aligned_activation": config.align_bits} if config.scheme == "aligned" else {})
+
+
 def _arithmetic(config: Config) -> dict[str, str]:
     """What the results are, in the order of computation."""
-    zero = "z[g,n]" if config.zero_point else "0"
     scaled = "Y[m,n] *32 t[m]" if config.token_scale else "Y[m,n]"
     return {
-        "P[m,n,g]": "sum over k in group g of q[k,n] * a[m,k], exact integer",
-        "S[m,g]": "sum over k in group g of a[m,k], exact integer",
-        "C[m,n,g]": f"P[m,n,g] - {zero} * S[m,g], exact integer",
-        "D[m,n,g]": "fl32(C[m,n,g]) *32 fl32(s[g,n])",
+        **_group_arithmetic(config),
         "Y[m,n]": "(..((D[m,n,0] +32 D[m,n,1]) +32 D[m,n,2])..), groups in ascending order",
         "out[m,n]": f"{config.out}({scaled})",
         "rounding": "fl32, *32, +32 and the cast are IEEE 754 operations, round to nearest, ties to even; "
         "subnormals kept, overflow to infinity, every NaN result is "
         f"0x{config.out.nan:0{config.out.bits // 4}x}",
+    }
+
+
+def _group_arithmetic(config: Config) -> dict[str, str]:
+    """From operands to D."""
+    zero = "z[g,n]" if config.zero_point else "0"
+    if config.scheme == "integer":
+        return {
+            "P[m,n,g]": "sum over k in group g of q[k,n] * a[m,k], exact integer",
+            "S[m,g]": "sum over k in group g of a[m,k], exact integer",
+            "C[m,n,g]": f"P[m,n,g] - {zero} * S[m,g], exact integer",
+            "D[m,n,g]": "fl32(C[m,n,g]) *32 fl32(s[g,n])",
+        }
+    half = 0 if config.weight_signed else 1 << (config.weight_bits - 1)
+    signed = {} if config.weight_signed else {"q', z'": f"q - {half}, {zero} - {half}"}
+    q, z = ("q'", "z'") if signed else ("q", zero)
+    if config.scheme == "aligned":
+        limit, low = config.act.max, 1 - config.act_float.bias
+        return signed | {
+            "E[m,g]": f"largest exponent of a[m,k] over k in group g, at least {low}",
+            "A[m,k]": f"rn(a[m,k] / 2**(E[m,g] - {config.align_bits - 2})), ties to even, "
+            f"cut to -{limit} to {limit}",
+            "C[m,n,g]": f"sum over k in group g of ({q}[k,n] - {z}) * A[m,k], exact integer",
+            "D[m,n,g]": f"fl32(fl32(C[m,n,g]) * s[g,n] * 2**(E[m,g] - {config.align_bits - 2})), "
+            "the product rounded once",
+            "infinities, NaN": f"a row that has some in a group has there D[m,n,g] = C *32 fl32(s[g,n]) with "
+            f"C = P - {z} * S, P the sum of {q}[k,n] * a[m,k] and S that of a[m,k] over the infinite and NaN "
+            "a[m,k], as IEEE 754 adds and multiplies them",
+        }
+    lanes = config.lanes
+    tree = f"; {lanes} products of a beat first, pairwise as a balanced tree" if lanes > 1 else ""
+    subtracted = f"P[m,n,g] -32 ({z} *32 S[m,g])" if config.has_row_sum else "P[m,n,g]"
+    return signed | {
+        "P[m,n,g]": f"0 +32 {q}[k,n] *32 a[m,k] .., k in group g in ascending order{tree}",
+        "S[m,g]": "the same sum of a[m,k] alone",
+        "C[m,n,g]": subtracted,
+        "D[m,n,g]": "C[m,n,g] *32 fl32(s[g,n])",
     }
 
 
@@ -119,12 +169,13 @@ def streams(config: Config) -> dict[str, Any]:
     """Returns every stream of the top: direction, width and the bit layout of a beat's payload."""
     weights_type = f"{'signed' if config.weight_signed else 'unsigned'} {config.weight_bits}-bit integer"
     lanes = {"lane": config.lanes}
+    integer = isinstance(config.act_code, IntFormat)
     acts = _field(
         "a",
         0,
         config.act_bits,
         {"row": config.rows, **lanes},
-        f"signed {config.act_bits}-bit integer",
+        f"signed {config.act_bits}-bit integer" if integer else str(config.act_code),
         "activation a[m, k] of tile row `row`; 0 where there is none",
     )
     weights = _field(
@@ -151,17 +202,20 @@ def streams(config: Config) -> dict[str, Any]:
                 "zero point z[g, n] of the group, in the format of the weight codes",
             )
         )
+    together = (
+        "acts are taken up to a group and three beats ahead"
+        if config.scheme == "aligned"
+        else "both are taken in the same cycle"
+    )
     layout = {
         "acts": _stream(
             "input",
             "activations; beat b of a group holds k = group start + lanes*b + lane; a group begins a beat",
             [acts, _last(acts, "the tile's last beat: ends the tile and its last group, which may be short")],
         ),
-        "weights": _stream(
-            "input", "weights of the same k as the acts beat; both are taken in the same cycle", [weights]
-        ),
+        "weights": _stream("input", f"weights of the same k as the acts beat; {together}", [weights]),
         "scales": _stream(
-            "input", "one beat a group, taken in the same cycle as the group's last acts beat", groups
+            "input", "one beat a group, taken in the same cycle as the group's last weights beat", groups
         ),
     }
     if config.token_scale:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ..hw.config import Config
+from ..hw.formats import IntFormat
 from ..quant.golden import mpgemm
-from ..quant.operands import group_count
+from ..quant.operands import float_dtype, group_count
 from ..quant.packing import Beats, pack_matmul, pack_outputs
 from .manifest import streams
 
@@ -90,7 +91,7 @@ def _vectors(config: Config, k: int) -> tuple[Beats, list[int]]:
     rng = np.random.default_rng(_SEED)
     m, n = config.rows, 2 * config.cols
     groups = group_count(k, config)
-    a = rng.integers(config.act.min, config.act.max, (m, k), endpoint=True)
+    a = _activations(rng, (m, k), config)
     q = rng.integers(config.weight_code.min, config.weight_code.max, (k, n), endpoint=True)
     s = rng.uniform(2.0**-9, 2.0**-5, (groups, n)).astype(np.float16)
     z = t = None
@@ -100,6 +101,14 @@ def _vectors(config: Config, k: int) -> tuple[Beats, list[int]]:
         t = rng.uniform(2.0**-9, 2.0**-5, m).astype(np.float32)
     beats = pack_matmul(a, q, s, z, t, config)
     return beats, pack_outputs(mpgemm(a, q, s, z, t=t, config=config), config)
+
+
+def _activations(rng: np.random.Generator, shape: tuple[int, int], config: Config) -> np.ndarray:
+    """Uniform integers, or Gaussian numbers as most activations are."""
+    form = config.act_code
+    if isinstance(form, IntFormat):
+        return rng.integers(form.min, form.max, shape, endpoint=True)
+    return rng.standard_normal(shape).astype(float_dtype(form))
 
 
 def _contents(name: str, width: int, beats: list[int]) -> str:

@@ -3,11 +3,13 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Shape, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import Config
+from .float_edge import FloatRowSum
+from .fp_mac import FloatIntPE
 from .modules import Modules, place
 from .pe import PE, RowSum
 
@@ -16,15 +18,25 @@ def _array_ports(config: Config, rows: int) -> dict:
     """Ports of `rows` rows of the array."""
     weights = config.cols * config.lanes * config.weight_wires
     ports = {
-        "acts": In(rows * config.lanes * config.act_bits),
+        "acts": In(rows * config.act_wires),
         "ends": In(rows),
         "weights": In(weights),
         "weights_out": Out(weights),
         "sums": Out(config.cols * config.drain_bits),
     }
     if config.has_row_sum:
-        ports["row_sum"] = Out(signed(config.row_sum_bits))
+        ports["row_sum"] = Out(Shape(config.row_sum_bits, signed=config.scheme != "fp_mac"))
     return ports
+
+
+def element(config: Config, modules: Modules | None = None) -> PE | FloatIntPE:
+    """The processing element of a configuration."""
+    return FloatIntPE(config, modules) if config.scheme == "fp_mac" else PE(config, modules)
+
+
+def row_accumulator(config: Config) -> RowSum | FloatRowSum:
+    """What adds a row's activations."""
+    return FloatRowSum(config) if config.scheme == "fp_mac" else RowSum(config)
 
 
 class Row(wiring.Component):
@@ -44,7 +56,7 @@ class Row(wiring.Component):
         m = Module()
         config = self.config
         pes = [
-            place(m, f"pe{col}", lambda: PE(config, self.modules), self.modules, f"{config.name}_pe")
+            place(m, f"pe{col}", lambda: element(config, self.modules), self.modules, f"{config.name}_pe")
             for col in range(config.cols)
         ]
         acts, end = self.acts, self.ends
@@ -57,9 +69,9 @@ class Row(wiring.Component):
             self.sums.eq(Cat(pe.sum for pe in pes)),
         ]
         if config.has_row_sum:
-            m.submodules.row_sum = row_sum = RowSum(config)
+            m.submodules.row_sum = row_sum = row_accumulator(config)
             m.d.comb += [
-                row_sum.acts.eq(pes[0].acts_out),
+                row_sum.acts.eq(pes[0].acts_out[: len(row_sum.acts)]),
                 row_sum.done.eq(pes[0].group_end_out),
                 self.row_sum.eq(row_sum.sum),
             ]
@@ -145,7 +157,7 @@ class Skew(wiring.Component):
     def __init__(self, config: Config, modules: Modules | None = None):
         self.config = config
         self.modules = modules
-        acts = config.rows * config.lanes * config.act_bits
+        acts = config.rows * config.act_wires
         weights = config.cols * config.lanes * config.weight_bits
         super().__init__(
             {
@@ -161,7 +173,7 @@ class Skew(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, modules = self.config, self.modules
-        act, weight = config.lanes * config.act_bits, config.lanes * config.weight_bits
+        act, weight = config.act_wires, config.lanes * config.weight_bits
         m.d.comb += [
             self.acts_out.eq(delayed(m, "acts_delays", self.acts, act, modules, config.name)),
             self.weights_out.eq(delayed(m, "weights_delays", self.weights, weight, modules, config.name)),
@@ -182,9 +194,9 @@ class SystolicArray(wiring.Component):
     `sums[j]` in cycle t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is
     the OR of its column, so groups must end at least `rows` cycles apart (`Config.group_gap`).
 
-    Ports: `acts` (rows x lanes), `weights` (cols x lanes, as `mixpe.hw.pe.recoded_weights` makes them),
-    `ends` (rows), `sums` (cols x `drain_bits`),
-    `row_sum` (if `Config.has_row_sum`); index 0 in the low bits. `weights_out`: below the last row.
+    Ports: `acts` (rows x `Config.act_wires`), `weights` (cols x lanes, as `mixpe.hw.pe.recoded_weights` makes
+    them), `ends` (rows), `sums` (cols x `drain_bits`), `row_sum` (if `Config.has_row_sum`); index 0 in the
+    low bits. `weights_out`: below the last row.
 
     `rows`: how many of the configuration's rows; all if None. An array is built of an upper and a lower
     half down to single rows: halves of equal size are one shared module, and OR buses are balanced trees.

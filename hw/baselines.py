@@ -1,16 +1,14 @@
-"""Processing elements after other people's ideas, in the shell of `mixpe.hw.pe.PE`.
+"""Processing elements after other people's ideas, in the shell of MixPE's (`mixpe.hw.shell`).
 
 They differ from it in how they multiply, and in nothing else: operand registers that pass operands on, a
 group's end one cycle behind its operands, an accumulator that is cleared and drained by gates, one-bit adders
 in bit heaps. So comparisons are of ideas and not of craft.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from .adders import Adders
 from .config import Config
@@ -19,6 +17,7 @@ from .errors import UserError
 from .heap import BitHeap
 from .modules import Modules
 from .pe import drain_shape, recoded_weights
+from .shell import Shell
 
 ZERO_BITS = 4
 """Of a group's zero point in `DequantizeFirstPE`, plain binary, as its weight codes are."""
@@ -30,47 +29,7 @@ _BRICK = 4  # bits of a brick's operands
 _GATE, _SELECTED, _BRICK_SUM, _PAIR_SUM = 0.25, 0.5, 4.0, 8.0  # arrival times, as in `mixpe.hw.datapath`
 
 
-class _Shell(wiring.Component):
-    """Registers, passes on and drains as `PE` does; `_step` is the accumulator's next word.
-
-    `operands`: ports, by name, and their widths; `total`: the configuration that gives the sum's width.
-    """
-
-    def __init__(self, config: Config, modules: Modules | None, operands: dict[str, int], total: Config):
-        self.config = config
-        self.modules = modules
-        self.total = total
-        self.operands = operands
-        ports = {name: In(width) for name, width in operands.items()}
-        passed = {f"{name}_out": Out(width) for name, width in operands.items()}
-        ends = {"group_end": In(1), "group_end_out": Out(1)}
-        super().__init__(ports | passed | ends | {"sum": Out(drain_shape(total))})
-
-    def elaborate(self, platform):
-        m = Module()
-        held: dict[str, Signal] = {}
-        for name, width in self.operands.items():
-            held[name] = Signal(width, name=name, reset_less=True)
-            m.d.sync += held[name].eq(getattr(self, name))
-            m.d.comb += getattr(self, f"{name}_out").eq(held[name])
-        done = Signal(init=1)
-        m.d.sync += done.eq(self.group_end)
-        m.d.comb += self.group_end_out.eq(done)
-
-        inverted = self.config.target == "asic"
-        stored = Signal(self.total.drain_bits, reset_less=True)
-        word = Signal(self.total.drain_bits)
-        m.d.comb += word.eq(Mux(done, 0, ~stored if inverted else stored))
-        step = self._step(m, Adders(m, self.modules, self.config.name), word, held)
-        m.d.sync += stored.eq(~step if inverted else step)
-        m.d.comb += self.sum.eq(Mux(done, ~stored if inverted else stored, 0))
-        return m
-
-    def _step(self, m: Module, adders: Adders, word: Value, held: dict[str, Signal]) -> Value:
-        raise NotImplementedError
-
-
-class DequantizeFirstPE(_Shell):
+class DequantizeFirstPE(Shell):
     """W4A8 that dequantizes each weight before it multiplies, as DGQ does (arXiv 2310.04836, dual-grained).
 
     There a group has an integer scale s and a zero point z, a channel has a floating-point scale: an INT4
@@ -98,15 +57,16 @@ class DequantizeFirstPE(_Shell):
             "zeros": ZERO_BITS,
             "scales": SCALE_BITS,
         }
-        self.pipelined = pipelined
-        super().__init__(config, modules, operands, replace(config, weight_bits=8, weight_signed=True))
+        self.early = ("weights", "zeros", "scales") if pipelined else ()
+        self.total = replace(config, weight_bits=8, weight_signed=True)
+        super().__init__(config, operands, drain_shape(self.total), self._step, modules)
 
-    def _step(self, m: Module, adders: Adders, word: Value, held: dict[str, Signal]) -> Value:
+    def _step(self, m: Module, adders: Adders, word: Value, held: Mapping[str, Signal]) -> Value:
         pairs = []
         for lane in range(self.config.lanes):
             code = held["weights"].word_select(lane, self.config.weight_bits)
             weight = _dequantized(adders, code, held["zeros"], held["scales"], self.config.final_adder)
-            if self.pipelined:
+            if self.early:
                 register = Signal(len(weight), name=f"weight{lane}", reset_less=True)
                 m.d.sync += register.eq(weight)
                 weight = register
@@ -130,7 +90,7 @@ def _dequantized(adders: Adders, code: Value, zero: Value, scale: Value, final: 
     return adders.wire(product.total(final))
 
 
-class BitFusionPE(_Shell):
+class BitFusionPE(Shell):
     """Four 4x4 multipliers ("bricks") that fuse into larger ones, after Bit Fusion (arXiv 1712.01507).
 
     `modes` says, with each cycle's operands, what they are (`fusion_mode`): bit 0: weights have 4 bits, else
@@ -152,10 +112,11 @@ class BitFusionPE(_Shell):
                 f"not {config.weight_bits}, {config.act_bits} and {config.lanes}"
             )
         # Saved carries are no part of the idea.
-        total = replace(config, datapath="bit_heap") if config.datapath == "carry_save" else config
-        super().__init__(config, modules, {"acts": 16, "weights": 16, "modes": 2}, total)
+        self.total = replace(config, datapath="bit_heap") if config.datapath == "carry_save" else config
+        operands = {"acts": 16, "weights": 16, "modes": 2}
+        super().__init__(config, operands, drain_shape(self.total), self._step, modules)
 
-    def _step(self, m: Module, adders: Adders, word: Value, held: dict[str, Signal]) -> Value:
+    def _step(self, _m: Module, adders: Adders, word: Value, held: Mapping[str, Signal]) -> Value:
         acts, weights = (
             [held[name].word_select(b, _BRICK) for b in range(4)] for name in ("acts", "weights")
         )

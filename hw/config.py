@@ -3,13 +3,15 @@
 The hardware, the golden model, the manifest and the documents read widths and latencies here.
 """
 
-import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 from .errors import UserError
-from .formats import FLOAT_FORMATS, FP16, FloatFormat, IntFormat, signed_bits
-from .reserved import RESERVED
+from .fields import DATAPATHS, RECODED, Fields
+from .float_forms import AccumulatorFormat, NormalFormat, ScaledDigits, accumulator_format, normal_format
+from .formats import ACT_FORMATS, FP16, OUT_FORMATS, FloatFormat, IntFormat, signed_bits
+
+__all__ = ["DATAPATHS", "RECODED", "Config"]
 
 # Register stages of the arithmetic units, in cycles from input to output.
 INT_TO_FLOAT_STAGES = 2
@@ -17,115 +19,16 @@ MULTIPLY_STAGES = 3
 ADD_STAGES = 4
 CAST_STAGES = 1
 
-DATAPATHS = ("shift_add", "multiplier", "bit_heap", "booth", "carry_save")
-RECODED = ("booth", "carry_save")
-"""Datapaths that take weights as digits (`mixpe.hw.recode`)."""
+ALIGN_STAGES = 2
+"""Cycles that the first beat of an aligned group waits besides those in which its group enters."""
 
 CARRY_SPACING = 3
 """Columns of one carry chain of the `carry_save` accumulator. Of 1 to 10, 3 gave the least area x delay."""
 
-_RANGES = {
-    "weight_bits": (2, 8),
-    "act_bits": (4, 16),
-    "group": (1, 16384),
-    "acc_bits": (0, 48),
-    "rows": (1, 128),
-    "cols": (1, 128),
-}
-_CHOICES = {
-    "lanes": (1, 2, 4, 8),
-    "datapath": DATAPATHS,
-    "adder": ("ripple", "prefix"),
-    "target": ("asic", "fpga"),
-    "out_format": tuple(FLOAT_FORMATS),
-}
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """One mpGEMM array: formats, group size, shape and datapath.
-
-    Parameters
-    ----------
-    name: prefix of every Verilog module and file; a description of the other fields if empty.
-    weight_bits: width of a weight code, 2 to 8.
-    weight_signed: weight codes are two's complement; else plain binary.
-    zero_point: every group and column has a zero point, an integer of the weight format.
-    act_bits: width of an activation, two's complement, 4 to 16.
-    group: weights of one column that share a scale (and zero point), 1 to 16384. A K that is no
-        multiple leaves a shorter last group; per-channel quantization is one group over all of K.
-    rows, cols: processing elements, 1 to 128 each; a tile of the product is rows x cols.
-    lanes: products per processing element and cycle: 1, 2, 4 or 8.
-    datapath: how a processing element multiplies and adds (`mixpe.hw.datapath`): "shift_add",
-        "multiplier", "bit_heap", "booth" or "carry_save".
-    adder: how "bit_heap" and "booth" end their sum: "ripple", a carry chain, or "prefix", a
-        parallel-prefix adder.
-    target: "asic", or "fpga": sums are then written with `+`, which becomes carry chains.
-    acc_bits: least width of a group's sum; 0: what a group needs. 32 gives the usual INT8 accumulator.
-    out_format: of the result: "fp32", "fp16" or "bf16".
-    token_scale: every row of the result is multiplied by an FP32 scale before the final cast.
-
-    Raises `UserError` that names the field, its value and what is allowed.
-    """
-
-    name: str = ""
-    weight_bits: int = 4
-    weight_signed: bool = True
-    zero_point: bool = False
-    act_bits: int = 8
-    group: int = 128
-    rows: int = 16
-    cols: int = 16
-    lanes: int = 1
-    datapath: str = "shift_add"
-    adder: str = "ripple"
-    target: str = "asic"
-    acc_bits: int = 0
-    out_format: str = "fp32"
-    token_scale: bool = False
-
-    def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if type(value) is not field.type:
-                raise UserError(
-                    f"{field.name} must be of type {field.type.__name__}, not {value!r}"  # type: ignore[union-attr]
-                )
-        for name, (low, high) in _RANGES.items():
-            if not low <= (value := getattr(self, name)) <= high:
-                raise UserError(f"{name} must be {low} to {high}, not {value}")
-        for name, allowed in _CHOICES.items():
-            if (value := getattr(self, name)) not in allowed:
-                choices = ", ".join(str(choice) for choice in allowed)
-                raise UserError(f"{name} must be one of {choices}, not {value!r}")
-        if self.adder == "prefix" and (self.datapath not in ("bit_heap", "booth") or self.target == "fpga"):
-            raise UserError(
-                "adder prefix goes with datapath bit_heap or booth and target asic, "
-                f"not with {self.datapath} and {self.target}"
-            )
-        if not self.name:
-            object.__setattr__(self, "name", self._description)
-        elif not _NAME.fullmatch(self.name):
-            raise UserError(
-                "name must be a lower-case letter followed by at most 62 lower-case letters, "
-                f"digits and underscores, not {self.name!r}"
-            )
-        elif self.name in RESERVED:
-            raise UserError(f"name must be no reserved word of Verilog, not {self.name!r}")
-
-    @property
-    def _description(self) -> str:
-        weight = f"w{self.weight_bits}{'' if self.weight_signed else 'u'}{'z' if self.zero_point else ''}"
-        parts = [f"{weight}a{self.act_bits}", f"{self.rows}x{self.cols}", f"g{self.group}"]
-        parts += [f"l{self.lanes}"] if self.lanes > 1 else []
-        parts += [self.datapath] if self.datapath != "shift_add" else []
-        parts += [self.adder] if self.adder != "ripple" else []
-        parts += [self.target] if self.target != "asic" else []
-        parts += [f"acc{self.acc_bits}"] if self.acc_bits else []
-        parts += [self.out_format] if self.out_format != "fp32" else []
-        parts += ["t"] if self.token_scale else []
-        return "_".join(parts)
+class Config(Fields):
+    """One mpGEMM array: formats, group size, shape and datapath (`Fields`), and what follows from them."""
 
     # Formats
 
@@ -143,8 +46,51 @@ class Config:
         return IntFormat(self.weight_bits)
 
     @property
+    def act_code(self) -> IntFormat | FloatFormat:
+        """Format of activations outside the array."""
+        return ACT_FORMATS.get(self.act_format) or IntFormat(self.act_bits)
+
+    @property
+    def act_float(self) -> FloatFormat:
+        """`act_code` where it is a floating-point format."""
+        return ACT_FORMATS[self.act_format]
+
+    @property
+    def scheme(self) -> str:
+        """What an array works on: "integer", "aligned" or "fp_mac"."""
+        return "integer" if self.act_format == "int" else self.fp_scheme
+
+    @property
+    def act_normal(self) -> NormalFormat:
+        """Format of activations inside an array of scheme "fp_mac"."""
+        return normal_format(self.act_float)
+
+    @property
+    def weight_digits(self) -> ScaledDigits:
+        """Format of weights inside an array of scheme "fp_mac"."""
+        return ScaledDigits(self.weight_bits)
+
+    @cached_property
+    def float_sum(self) -> AccumulatorFormat:
+        """Format of P in an array of scheme "fp_mac"."""
+        act = self.act_normal
+        return accumulator_format(act.offset, act.lowest, act.highest + self.weight_bits - 1, self.group)
+
+    @cached_property
+    def float_row_sum(self) -> AccumulatorFormat:
+        """Format of S in an array of scheme "fp_mac"."""
+        act = self.act_normal
+        return accumulator_format(act.offset, act.lowest, act.highest, self.group)
+
+    @property
     def act(self) -> IntFormat:
-        return IntFormat(self.act_bits)
+        """Format of integer or aligned activations inside the array."""
+        return IntFormat(self.align_bits or self.act_bits)
+
+    @property
+    def act_limits(self) -> tuple[int, int]:
+        """The least and the greatest integer of an activation; aligned ones are symmetric."""
+        return (-self.act.max if self.align_bits else self.act.min), self.act.max
 
     @property
     def scale(self) -> FloatFormat:
@@ -152,7 +98,7 @@ class Config:
 
     @property
     def out(self) -> FloatFormat:
-        return FLOAT_FORMATS[self.out_format]
+        return OUT_FORMATS[self.out_format]
 
     # Widths
 
@@ -164,12 +110,30 @@ class Config:
     @cached_property
     def sum_bits(self) -> int:
         """Width of P, the signed sum of products of a group: exact, it never wraps."""
-        products = [w * a for w in (self.weight.min, self.weight.max) for a in (self.act.min, self.act.max)]
+        products = [w * a for w in (self.weight.min, self.weight.max) for a in self.act_limits]
         return max(self.acc_bits, signed_bits(self.group * min(products), self.group * max(products)))
 
     @property
+    def has_infinities(self) -> bool:
+        """A wire beside a row's activations says that its aligned group holds infinities or NaN."""
+        return self.scheme == "aligned" and self.act_float.infinities
+
+    @property
+    def lane_wires(self) -> int:
+        """Wires of an activation inside the array."""
+        return self.act_normal.bits if self.scheme == "fp_mac" else self.act.bits
+
+    @property
+    def act_wires(self) -> int:
+        """Wires of a row's activations in a cycle: all lanes, lane 0 lowest, and above them what
+        `has_infinities` adds."""
+        return self.lanes * self.lane_wires + self.has_infinities
+
+    @property
     def weight_wires(self) -> int:
-        """Wires of a weight inside the array: its bits, or its digits' (`mixpe.hw.recode`)."""
+        """Wires of a weight inside the array: its bits, or digits (`mixpe.hw.recode`, `ScaledDigits`)."""
+        if self.scheme == "fp_mac":
+            return self.weight_digits.wires
         if self.datapath not in RECODED:
             return self.weight_bits
         return 3 * (self.weight_bits // 2) + 2 * (self.weight_bits % 2)
@@ -189,12 +153,17 @@ class Config:
     @property
     def drain_bits(self) -> int:
         """Width of P as it leaves a processing element: the sum, then its saved carries."""
+        if self.scheme == "fp_mac":
+            return self.float_sum.bits
         return self.sum_bits + len(self.carry_columns)
 
     @cached_property
     def row_sum_bits(self) -> int:
-        """Width of S, the signed sum of activations of a group."""
-        return signed_bits(self.group * self.act.min, self.group * self.act.max)
+        """Width of S, the signed sum of activations of a group, as it leaves its row."""
+        if self.scheme == "fp_mac":
+            return self.float_row_sum.bits
+        low, high = self.act_limits
+        return signed_bits(self.group * low, self.group * high)
 
     @cached_property
     def corrected_bits(self) -> int:
@@ -204,8 +173,20 @@ class Config:
         code, zero = self.weight_code, self.weight_code if self.zero_point else IntFormat(1, False)
         low = code.min - zero.max if self.zero_point else code.min
         high = code.max - zero.min if self.zero_point else code.max
-        products = [w * a for w in (low, high) for a in (self.act.min, self.act.max)]
+        products = [w * a for w in (low, high) for a in self.act_limits]
         return signed_bits(self.group * min(products), self.group * max(products))
+
+    @property
+    def align_offset(self) -> int:
+        """A group of aligned activations counts in units of 2**(E - align_offset), where E is the largest
+        exponent field of the group (1 for subnormals and zero)."""
+        return self.act_float.bias + self.align_bits - 2
+
+    @property
+    def group_code_bits(self) -> int:
+        """Width of what the dequantizer must know of a row's aligned group: from bit 0 up E, whether the
+        group holds NaN, and, if the format has infinities, whether it holds +infinity and -infinity."""
+        return self.act_float.exponent_bits + 1 + 2 * self.has_infinities
 
     @property
     def row_index_bits(self) -> int:
@@ -225,18 +206,19 @@ class Config:
 
     @property
     def resolve_stages(self) -> int:
-        """Cycles that adding a sum's saved carries takes."""
-        return 1 if self.carry_columns else 0
+        """Cycles that a sum's word takes to become the sum: saved carries added, or FP32 made of it."""
+        return 1 if self.carry_columns or self.scheme == "fp_mac" else 0
 
     @property
     def corrected_latency(self) -> int:
         """Until C = P - z*S is known."""
-        return self.sum_latency + self.has_row_sum
+        stages = MULTIPLY_STAGES + ADD_STAGES if self.scheme == "fp_mac" else 1
+        return self.sum_latency + stages * self.has_row_sum
 
     @property
     def scale_latency(self) -> int:
         """Until fl32(C) meets its scale."""
-        return self.corrected_latency + INT_TO_FLOAT_STAGES
+        return self.corrected_latency + (0 if self.scheme == "fp_mac" else INT_TO_FLOAT_STAGES)
 
     @property
     def product_latency(self) -> int:
@@ -273,8 +255,7 @@ class Config:
         through the adder ADD_STAGES + 2. Up to a whole group's length the gap also covers the time a
         group's scales are in use, which leaves one register per column for them.
         """
-        scales_in_use = self.rows + self.cols + self.corrected_latency
-        return max(self.rows, ADD_STAGES + 2, min(self.group_beats, scales_in_use))
+        return max(self.rows, ADD_STAGES + 2, min(self.group_beats, self._scales_in_use))
 
     @property
     def tile_gap(self) -> int:
@@ -287,7 +268,17 @@ class Config:
     @property
     def scale_slots(self) -> int:
         """Groups whose scales are in use at the same time."""
-        return -(-(self.rows + self.cols + self.corrected_latency) // self.group_gap)
+        return -(-self._scales_in_use // self.group_gap)
+
+    @property
+    def _scales_in_use(self) -> int:
+        """Cycles from a group's last operands until its scales can be replaced."""
+        return self.rows + self.cols + self.scale_latency - 2
+
+    def fill_cycles(self, k: int) -> int:
+        """Cycles from a run's first beat until the array takes it: aligning needs a group's largest exponent
+        first, and later groups in the meantime."""
+        return self.beats(k)[0] + ALIGN_STAGES if self.scheme == "aligned" else 0
 
     def beats(self, k: int) -> list[int]:
         """Input beats of every group of a tile with inner dimension `k`; the last one may be shorter."""
@@ -305,4 +296,4 @@ class Config:
         """Cycles of `tiles` tiles back to back, from the first input beat to the last output beat, both
         counted, with streams that are never late and an output that is never blocked."""
         wait = max(0, self.tile_gap - self.beats(k)[0])
-        return tiles * self.tile_cycles(k) - wait + self.drain_latency
+        return self.fill_cycles(k) + tiles * self.tile_cycles(k) - wait + self.drain_latency

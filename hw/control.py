@@ -16,8 +16,9 @@ class Pacer(wiring.Component):
     `Config.group_gap` - 1 cycles after reset, in which the array drains what it held.
 
     Ports: `operands`: a beat of all operands is there, `last`: it is the tile's last; `scales`: a beat of
-    scales is there; `drained`: pulse, the pending tile's last row is read. `take`: the beat enters in this
-    cycle; `group_end`: it ends a group (and takes the scales); `first`: that group is its tile's first.
+    scales is there; `drained`: pulse, the pending tile's last row is read. `open`: the wait after reset is
+    over; `take`: the beat enters in this cycle; `group_end`: it ends a group (and takes the scales);
+    `first`: that group is its tile's first.
     """
 
     def __init__(self, config: Config):
@@ -28,6 +29,7 @@ class Pacer(wiring.Component):
                 "last": In(1),
                 "scales": In(1),
                 "drained": In(1),
+                "open": Out(1),
                 "take": Out(1),
                 "group_end": Out(1),
                 "first": Out(1),
@@ -46,10 +48,9 @@ class Pacer(wiring.Component):
         ending = Signal()
         m.d.comb += [
             ending.eq((count == config.group_beats - 1) | self.last),
+            self.open.eq(~(flushing & gap.any())),
             self.take.eq(
-                self.operands
-                & ~(flushing & gap.any())
-                & (~ending | (self.scales & ~gap.any() & ~(first & pending)))
+                self.operands & self.open & (~ending | (self.scales & ~gap.any() & ~(first & pending)))
             ),
             self.group_end.eq(self.take & ending),
             self.first.eq(first),

@@ -131,7 +131,7 @@ def compression(config: Config) -> Compression | None:
     """What the bit heap of a configuration's processing element costs; None for a datapath without one."""
     m = Module()
     adders = Adders(m)
-    pairs = [(Signal(config.weight_wires), Signal(signed(config.act_bits))) for _ in range(config.lanes)]
+    pairs = [(Signal(config.weight_wires), Signal(signed(config.act.bits))) for _ in range(config.lanes)]
     STRATEGIES[config.datapath](config, adders, Signal(config.drain_bits), pairs)
     Fragment.get(m, None)  # elaborated or not, Amaranth warns of modules that never are
     return adders.heaps[0] if adders.heaps else None

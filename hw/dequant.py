@@ -1,15 +1,19 @@
 """One column's dequantizer: from group sums to results, in IEEE 754 arithmetic."""
 
-from amaranth.hdl import EnableInserter, Module, Mux, Signal, signed
+from amaranth.hdl import EnableInserter, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .config import Config
+from .config import MULTIPLY_STAGES, Config
 from .datapath import resolved
-from .formats import FP32
-from .fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat
+from .float_edge import integer_float
+from .formats import FP16, FP32
+from .fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat, Power
+from .fp.accumulate import to_float
+from .fp.normalize import register
 from .pe import drain_shape
+from .special import special_float, special_sum
 
 _NEGATIVE_ZERO = 1 << (FP32.bits - 1)
 
@@ -18,13 +22,15 @@ class Column(wiring.Component):
     """Dequantizes the group sums of one array column and keeps the column's running results.
 
     For every row: `C = P - z*S`, `D = fl32(C) * fl32(s)`, `Y = D` for a tile's first group, else `Y + D`;
-    read out, `result = cast(Y * t)`. Fixed latency, one row a cycle, no stall up to the memory of Y.
+    read out, `result = cast(Y * t)`. Of aligned activations `D = fl32(fl32(C) * s * 2**x)`, one rounding,
+    where 2**x is the unit in which the row's group counts; of FP32 sums `C = P - fl32(z*S)`. Fixed latency,
+    one row a cycle, no stall up to the memory of Y.
 
     Ports, with the cycle in which they refer to a row whose `sum` is on the bus in cycle 2:
 
     - `sum` (`Config.drain_bits`, as `mixpe.hw.pe.PE` drains it): P; with `Config.has_row_sum` in cycle
-      `sum_latency` `row_sum`: S. With `Config.zero_point`
-      `zero` is written like `scale`.
+      `sum_latency` `row_sum`: S, and of aligned activations `group_code` (`Config.group_code_bits`). With
+      `Config.zero_point` `zero` is written like `scale`.
     - `scale` (FP16 code), `zero`: written into slot `scale_write_slot` when `scale_write` is high.
       `zero_slot` (cycle `sum_latency`) and `scale_slot` (cycle `scale_latency`) choose what to use; the
       slot ports are there only if `Config.scale_slots` > 1.
@@ -52,7 +58,9 @@ class Column(wiring.Component):
             "out": Out(config.out.bits),
         }
         if config.has_row_sum:
-            members["row_sum"] = In(signed(config.row_sum_bits))
+            members["row_sum"] = In(FP32.bits if config.scheme == "fp_mac" else signed(config.row_sum_bits))
+        if config.scheme == "aligned":
+            members["group_code"] = In(config.group_code_bits)
         if config.zero_point:
             members["zero"] = In(signed(config.weight_bits))
         if config.scale_slots > 1:
@@ -70,24 +78,12 @@ class Column(wiring.Component):
 
         drained = Signal.like(self.sum, reset_less=True)
         m.d.sync += drained.eq(self.sum)
-        total = resolved(config, drained)
-        for _ in range(config.resolve_stages):
-            unresolved, total = total, Signal(signed(config.sum_bits), reset_less=True)
-            m.d.sync += total.eq(unresolved)
-        if config.has_row_sum:
-            corrected = Signal(signed(config.corrected_bits), reset_less=True)
-            m.d.sync += corrected.eq(total - self._zero(m) * self.row_sum)
-        else:
-            corrected = total
-
-        m.submodules.to_float = to_float = IntToFloat(len(corrected))
-        m.submodules.multiplier = multiplier = FloatMultiplier(FP32, config.scale, a_integer=len(corrected))
+        product = self._float_product if config.scheme == "fp_mac" else self._integer_product
+        multiplier = product(m, drained)
         m.submodules.adder = adder = FloatAdder()
         m.submodules.results = results = Memory(shape=FP32.bits, depth=1 << config.row_index_bits, init=[])
         write, running, finished = results.write_port(), results.read_port(), results.read_port()
         m.d.comb += [
-            to_float.i.eq(corrected),
-            multiplier.a.eq(to_float.o),
             multiplier.b.eq(self._slot(m, "scale")),
             running.addr.eq(self.read_row),
             adder.a.eq(multiplier.o),
@@ -111,6 +107,59 @@ class Column(wiring.Component):
         m.submodules.cast = moving(cast)
         m.d.comb += [cast.i.eq(result), self.out.eq(cast.o)]
         return m
+
+    def _integer_product(self, m: Module, drained: Value) -> FloatMultiplier:
+        """The multiplier by the scale, whose other operand is C."""
+        config = self.config
+        total = resolved(config, drained)
+        for _ in range(config.resolve_stages):
+            unresolved, total = total, Signal(signed(config.sum_bits), reset_less=True)
+            m.d.sync += total.eq(unresolved)
+        if config.has_row_sum:
+            corrected = Signal(signed(config.corrected_bits), reset_less=True)
+            zero = self._zero(m)
+            m.d.sync += corrected.eq(total - zero * self.row_sum)
+        else:
+            corrected, zero = total, None
+        m.submodules.to_float = to_float = IntToFloat(len(corrected))
+        aligned = config.scheme == "aligned"
+        power = Power(config.act_float.exponent_bits, config.align_offset) if aligned else None
+        multiplier = FloatMultiplier(FP32, config.scale, a_integer=len(corrected), power=power)
+        m.submodules.multiplier = multiplier
+        m.d.comb += [to_float.i.eq(corrected), multiplier.a.eq(to_float.o)]
+        if aligned:
+            exponent = self.group_code[: config.act_float.exponent_bits]
+            special = special_sum(self.group_code[len(exponent) :], total, zero)
+            for stage in range(config.scale_latency - config.sum_latency):
+                exponent = register(m, exponent, name=f"exponent{stage}")
+                special = register(m, special, name=f"special{stage}")
+            m.d.comb += multiplier.power.eq(exponent)
+            with m.If(special.any()):
+                m.d.comb += multiplier.a.eq(special_float(special))
+        return multiplier
+
+    def _float_product(self, m: Module, drained: Value) -> FloatMultiplier:
+        """As `_integer_product`, of FP32 sums: C = P - fl32(z * S)."""
+        config = self.config
+        total = register(m, to_float(m, config.float_sum, drained), name="total")
+        if config.has_row_sum:
+            m.submodules.zero_multiplier = by_zero = FloatMultiplier(FP32, FP16)
+            m.submodules.corrector = corrector = FloatAdder()
+            zero = Signal(signed(config.weight_bits))
+            for stage in range(MULTIPLY_STAGES):
+                total = register(m, total, name=f"total{stage}")
+            m.d.comb += [
+                zero.eq(self._zero(m)),
+                by_zero.a.eq(self.row_sum),
+                by_zero.b.eq(integer_float(m, zero)),
+                corrector.a.eq(total),
+                corrector.b.eq(by_zero.o ^ (1 << (FP32.bits - 1))),
+            ]
+            total = corrector.o
+        multiplier = FloatMultiplier(FP32, config.scale)
+        m.submodules.multiplier = multiplier
+        m.d.comb += multiplier.a.eq(total)
+        return multiplier
 
     def _zero(self, m: Module):
         """The zero point inside the array: a code that was unsigned has lost half its range."""

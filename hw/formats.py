@@ -1,5 +1,6 @@
-"""Number formats: what a code means. Integers and IEEE 754 binary formats, as data."""
+"""Number formats: what a code means. Integers and binary floating-point formats, as data."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -29,15 +30,18 @@ class IntFormat:
 
 @dataclass(frozen=True)
 class FloatFormat:
-    """An IEEE 754 binary interchange format (or BF16, which follows the same rules).
+    """A binary floating-point format after IEEE 754: sign, exponent, fraction, from the top bit down.
 
-    Sign, `exponent_bits`, `fraction_bits`, from the most significant bit down; subnormals,
-    infinities, and one canonical quiet NaN: sign 0, exponent all ones, top fraction bit set.
+    Exponent field 0 holds zero and subnormals. With `infinities`, the all-ones field holds infinity and NaN,
+    and the canonical NaN has its top fraction bit set and no other. Without, that field holds numbers as
+    well, but for the all-ones fraction, which is NaN (OCP 8-bit Floating Point Specification 1.0, E4M3).
+    The canonical NaN is positive.
     """
 
     name: str
     exponent_bits: int
     fraction_bits: int
+    infinities: bool = True
 
     @property
     def bits(self) -> int:
@@ -54,18 +58,59 @@ class FloatFormat:
 
     @property
     def exponent_max(self) -> int:
-        """The all-ones exponent field of infinities and NaN."""
+        """The all-ones exponent field."""
         return (1 << self.exponent_bits) - 1
 
     @property
+    def field_max(self) -> int:
+        """The largest exponent field of a number."""
+        return self.exponent_max - self.infinities
+
+    @property
     def infinity(self) -> int:
-        """The code of +infinity."""
+        """The code of +infinity, of a format that has one."""
         return self.exponent_max << self.fraction_bits
 
     @property
     def nan(self) -> int:
         """The code of the canonical quiet NaN."""
-        return self.infinity | (1 << (self.fraction_bits - 1))
+        fraction = 1 << (self.fraction_bits - 1) if self.infinities else (1 << self.fraction_bits) - 1
+        return self.infinity | fraction
+
+    @property
+    def largest(self) -> int:
+        """The code of the largest number."""
+        return (self.infinity if self.infinities else self.nan) - 1
+
+    def decode(self, code: int) -> float:
+        """The value of a code, exactly."""
+        field = (code >> self.fraction_bits) & self.exponent_max
+        fraction = code & ((1 << self.fraction_bits) - 1)
+        if self.infinities and field == self.exponent_max:
+            value = math.nan if fraction else math.inf
+        elif code & ~(1 << (self.bits - 1)) == self.nan:
+            value = math.nan
+        else:
+            significand = fraction + ((field > 0) << self.fraction_bits)
+            value = math.ldexp(significand, max(1, field) - self.bias - self.fraction_bits)
+        return math.copysign(value, -1.0 if code >> (self.bits - 1) else 1.0)
+
+    def encode(self, value: float) -> int:
+        """The code of the nearest number, of two equally near the even one (IEEE 754-2008, clause 4.3.1).
+
+        What rounds beyond the largest number becomes infinity, or NaN in a format without (as in ml_dtypes);
+        every NaN becomes the canonical one.
+        """
+        magnitude = abs(value)
+        code = self.largest + 1  # infinity, or where there is none NaN
+        if math.isfinite(value):
+            field = max(1, math.frexp(magnitude)[1] - 1 + self.bias) if magnitude else 1
+            # Python rounds to even as well. A subnormal has no hidden bit, a carry reaches the field.
+            significand = round(math.ldexp(magnitude, self.bias + self.fraction_bits - field))
+            code = min(code, ((field - 1) << self.fraction_bits) + significand)
+        if math.isnan(value) or code == self.nan:
+            return self.nan
+        return (math.copysign(1.0, value) < 0) << (self.bits - 1) | code
 
     def __str__(self) -> str:
         return self.name.upper()
@@ -74,8 +119,14 @@ class FloatFormat:
 FP16 = FloatFormat("fp16", exponent_bits=5, fraction_bits=10)
 BF16 = FloatFormat("bf16", exponent_bits=8, fraction_bits=7)
 FP32 = FloatFormat("fp32", exponent_bits=8, fraction_bits=23)
+FP8_E4M3 = FloatFormat("fp8_e4m3", exponent_bits=4, fraction_bits=3, infinities=False)
+FP8_E5M2 = FloatFormat("fp8_e5m2", exponent_bits=5, fraction_bits=2)
 
-FLOAT_FORMATS = {f.name: f for f in (FP32, FP16, BF16)}
+FLOAT_FORMATS = {f.name: f for f in (FP32, FP16, BF16, FP8_E4M3, FP8_E5M2)}
+OUT_FORMATS = {f.name: f for f in (FP32, FP16, BF16)}
+"""Of results, and of factors in the dequantizer."""
+ACT_FORMATS = {f.name: f for f in (FP16, BF16, FP8_E4M3, FP8_E5M2)}
+"""Of floating-point activations."""
 
 
 def signed_bits(low: int, high: int) -> int:

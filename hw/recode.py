@@ -7,12 +7,15 @@ digit is -2 to 2 (wires: single, double, negative), for an odd number of bits -1
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Value
+from amaranth.hdl import Cat, Const, Mux, Value
+
+from .config import RECODED, Config
 
 
 @dataclass(frozen=True)
 class Digit:
-    """A digit on its wires. `single`, `double`: once, twice the activation; `double` may be None (never).
+    """A digit on its wires. `single`, `double`: the activation once, twice; `double` is None in a digit that
+    is never 2.
 
     `one_hot`: `negative` alone stands for -1; else it inverts what the others choose.
     """
@@ -52,6 +55,19 @@ def digits(wires: Value) -> list[Digit]:
         else Digit(part[0], None, part[1], one_hot=True)
         for part in parts
     ]
+
+
+def sign_and_nonzero(config: Config, wires: Value) -> tuple[Value, Value]:
+    """Whether the weight on the wires that an element takes is negative, and whether it is not zero."""
+    if config.datapath not in RECODED:
+        return wires[-1], wires.any()
+    negative: Value = Const(0, 1)
+    nonzero: Value = Const(0, 1)
+    for digit in digits(wires):  # the highest that is not zero has the sign
+        chosen = digit.single if digit.double is None else digit.single | digit.double
+        own = chosen | digit.negative if digit.one_hot else chosen
+        negative, nonzero = Mux(own, digit.negative, negative), nonzero | own
+    return negative, nonzero
 
 
 def recoded(code: int, bits: int) -> int:

@@ -1,51 +1,20 @@
 """The top: operand streams in, result stream out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .align import Aligner, GroupCodes
 from .array import Skew, SystolicArray
+from .beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
 from .config import Config
 from .control import DrainControl, Pacer, ReadOut
 from .dequant import Column
+from .float_edge import ActNormalizer, WeightDigits
 from .formats import FP32
+from .fp.accumulate import to_float
 from .modules import Modules, place
 from .pe import recoded_weights
-
-
-class ActsBeat(data.StructLayout):
-    """`a[m][lane]`: activations of all rows; `last`: the tile's last beat."""
-
-    def __init__(self, config: Config):
-        lanes = data.ArrayLayout(signed(config.act_bits), config.lanes)
-        super().__init__({"a": data.ArrayLayout(lanes, config.rows), "last": 1})
-
-
-class WeightsBeat(data.StructLayout):
-    """`q[n][lane]`: weight codes of all columns."""
-
-    def __init__(self, config: Config):
-        code = config.weight_code
-        lanes = data.ArrayLayout(signed(code.bits) if code.signed else code.bits, config.lanes)
-        super().__init__({"q": data.ArrayLayout(lanes, config.cols)})
-
-
-class ScalesBeat(data.StructLayout):
-    """`s[n]`: a group's scales (FP16 codes); `z[n]`, if `Config.zero_point`: its zero points."""
-
-    def __init__(self, config: Config):
-        code = config.weight_code
-        members: dict = {"s": data.ArrayLayout(config.scale.bits, config.cols)}
-        if config.zero_point:
-            members["z"] = data.ArrayLayout(signed(code.bits) if code.signed else code.bits, config.cols)
-        super().__init__(members)
-
-
-class OutBeat(data.StructLayout):
-    """`y[n]`: one row of the tile (codes of `Config.out`); `last`: it is the tile's last row."""
-
-    def __init__(self, config: Config):
-        super().__init__({"y": data.ArrayLayout(config.out.bits, config.cols), "last": 1})
 
 
 class Top(wiring.Component):
@@ -54,8 +23,9 @@ class Top(wiring.Component):
     Streams (`amaranth.lib.stream`, any pattern of valid and ready on each):
 
     - `acts` (`ActsBeat`), `weights` (`WeightsBeat`): beat b of a group holds k = lanes*b + lane. Both are
-      taken in the same cycle. Every group begins a beat; lanes beyond its end hold zero activations.
-      `last` ends the tile, and its last group, which may be short.
+      taken in the same cycle; activations to be aligned go ahead, by up to a group and three beats. Every
+      group begins a beat; lanes beyond its end hold zero activations. `last` ends the tile, and its last
+      group, which may be short.
     - `scales` (`ScalesBeat`): one beat a group, taken with the group's last operands.
     - `tokens` (FP32 codes, if `Config.token_scale`): one beat a row, in row order.
     - `out` (`OutBeat`): `rows` beats a tile, in row order.
@@ -102,24 +72,24 @@ class Top(wiring.Component):
             for col in range(config.cols)
         ]
 
+        acts_valid, acts, last = self._acts(m, pacer, columns)
         m.d.comb += [
-            pacer.operands.eq(self.acts.valid & self.weights.valid),
-            pacer.last.eq(self.acts.payload.last),
+            pacer.operands.eq(acts_valid & self.weights.valid),
+            pacer.last.eq(last),
             pacer.scales.eq(self.scales.valid),
             pacer.drained.eq(read_out.drained),
-            self.acts.ready.eq(pacer.take),
             self.weights.ready.eq(pacer.take),
             self.scales.ready.eq(pacer.group_end),
             # A bubble is all zeros: it adds nothing, and toggles little.
-            skew.acts.eq(Mux(pacer.take, self.acts.payload.a.as_value(), 0)),
+            skew.acts.eq(Mux(pacer.take, acts, 0)),
             skew.weights.eq(Mux(pacer.take, self._recoded(self.weights.payload.q), 0)),
             skew.group_end.eq(pacer.group_end),
             array.acts.eq(skew.acts_out),
-            array.weights.eq(recoded_weights(config, skew.weights_out)),
+            array.weights.eq(self._array_weights(m, skew.weights_out)),
             array.ends.eq(skew.ends),
             drain.group_end.eq(pacer.group_end),
             drain.first.eq(pacer.first),
-            drain.last.eq(self.acts.payload.last),
+            drain.last.eq(last),
             read_out.finished.eq(drain.finished),
             read_out.ready.eq(self.out.ready),
             self.out.valid.eq(read_out.valid),
@@ -130,6 +100,54 @@ class Top(wiring.Component):
         self._connect_slots(m, pacer, drain, columns)
         self._connect_tokens(m, read_out, columns)
         return m
+
+    def _acts(self, m, pacer, columns):
+        """What the array takes for activations: whether they are there, their wires, the tile's last."""
+        config = self.config
+        if config.scheme != "aligned":
+            m.d.comb += self.acts.ready.eq(pacer.take)
+            acts = self.acts.payload.a.as_value()
+            if config.scheme == "fp_mac":
+                acts = self._each_by(m, "act_normal", acts, config.act_bits, ActNormalizer)
+            return self.acts.valid, acts, self.acts.payload.last
+        aligner = place(
+            m, "aligner", lambda: Aligner(config, self.modules), self.modules, f"{config.name}_aligner"
+        )
+        codes = place(
+            m, "group_codes", lambda: GroupCodes(config), self.modules, f"{config.name}_group_codes"
+        )
+        m.d.comb += [
+            aligner.i.payload.eq(self.acts.payload),
+            aligner.i.valid.eq(self.acts.valid & pacer.open),
+            self.acts.ready.eq(aligner.i.ready),
+            aligner.o.ready.eq(pacer.take),
+            codes.codes.eq(aligner.o.payload.codes.as_value()),
+            codes.group_end.eq(pacer.group_end),
+        ]
+        # A row's code is out a cycle before its sum is on the bus, and then follows it.
+        self._follow(m, codes.code, config.resolve_stages + 1, columns, "group_code")
+        return aligner.o.valid, aligner.o.payload.acts, aligner.o.payload.last
+
+    def _array_weights(self, m, weights):
+        if self.config.scheme != "fp_mac":
+            return recoded_weights(self.config, weights)
+        return self._each_by(m, "weight_digits", weights, self.config.weight_bits, WeightDigits)
+
+    def _each_by(self, m, name, values, width, make):
+        """`values`, of `width` bits each, through components with ports `i` and `o`."""
+        config, results = self.config, []
+        for index in range(len(values) // width):
+            made = place(
+                m,
+                f"{name}{index}",
+                lambda: make(config),
+                self.modules,
+                f"{config.name}_{name}",
+                registers=False,
+            )
+            m.d.comb += made.i.eq(values.word_select(index, width))
+            results.append(made.o)
+        return Cat(results)
 
     def _connect_columns(self, m, pacer, array, drain, read_out, columns):
         for column in columns:
@@ -156,15 +174,20 @@ class Top(wiring.Component):
         if not self.config.has_row_sum:
             return
         row_sum = array.row_sum
-        for stage in range(self.config.resolve_stages):
-            delayed = Signal.like(row_sum, name=f"row_sum_resolving{stage}", reset_less=True)
-            m.d.sync += delayed.eq(row_sum)
-            row_sum = delayed
-        for col, column in enumerate(columns):
-            passed = Signal.like(array.row_sum, name=f"row_sum{col}", reset_less=True)
-            m.d.sync += passed.eq(row_sum)
-            m.d.comb += column.row_sum.eq(passed)
-            row_sum = passed
+        if self.config.scheme == "fp_mac":
+            row_sum = to_float(m, self.config.float_row_sum, row_sum)
+        self._follow(m, row_sum, self.config.resolve_stages, columns, "row_sum")
+
+    def _follow(self, m, value, wait, columns, port):
+        """Passes what belongs to a row from column to column, after `wait` cycles, to the `port` of each."""
+        names = [*(f"{port}_waiting{stage}" for stage in range(wait)), *range(len(columns))]
+        for name in names:
+            column = isinstance(name, int)
+            passed = Signal.like(value, name=f"{port}{name}" if column else name, reset_less=True)
+            m.d.sync += passed.eq(value)
+            if column:
+                m.d.comb += getattr(columns[name], port).eq(passed)
+            value = passed
 
     def _connect_slots(self, m, pacer, drain, columns):
         config = self.config

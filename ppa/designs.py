@@ -9,7 +9,10 @@ from ..hw.baselines import fusion_products
 from ..hw.config import Config
 from .jobs import Job
 
-Element = Literal["pe", "dequantize_first", "bit_fusion", "array"]
+Element = Literal[
+    "pe", "dequantize_first", "bit_fusion", "float_mac", "float_mac_fp16", "dequantize_first_float", "array"
+]
+Role = Literal["mixpe", "baseline"]
 
 SHARES = {"pe": (0.75, 0.5), "array": ()}
 """Shares of the period at least area, by kind: where the curve goes if the user names no target."""
@@ -22,21 +25,28 @@ class Design:
     kind: "pe", or "array": the whole top with skew, drain and dequantizers.
     role: "mixpe", or "baseline".
     element: what is built of `config` (`mixpe.ppa.elements`). bricks: of "bit_fusion", the bits of weights
-        and activations that it multiplies.
+        and activations that it multiplies. pipelined: of elements that dequantize first, a register
+        between that and the multiplication.
     """
 
     name: str
     title: str
     kind: Literal["pe", "array"]
-    role: Literal["mixpe", "baseline"]
+    role: Role
     config: Config
     element: Element = "pe"
     bricks: tuple[int, int] | None = None
+    pipelined: bool = False
 
     @property
     def configuration(self) -> dict[str, Any]:
         """For the record: the configuration's fields, and what is built of it."""
-        return {**asdict(self.config), "element": self.element, "bricks": self.bricks}
+        return {
+            **asdict(self.config),
+            "element": self.element,
+            "bricks": self.bricks,
+            "pipelined": self.pipelined,
+        }
 
 
 # Both formats with the same lanes, so that the best of each compare.
@@ -47,12 +57,6 @@ _LANES = {
     "booth": (1, 2, 4, 8),
     "carry_save": (1, 2, 4, 8),
 }
-
-
-def _pe(name: str, title: str, role: Literal["mixpe", "baseline"], **fields: Any) -> Design:
-    return Design(name, title, "pe", role, Config(name=name, rows=1, cols=1, **fields))
-
-
 _DATAPATHS = {
     "shift_add": "shift and add",
     "multiplier": "`*`",
@@ -60,29 +64,20 @@ _DATAPATHS = {
     "booth": "Booth digits, bit heap",
     "carry_save": "Booth digits, carry-save",
 }
+_ALIGN_BITS = {8: "8 bits", 11: "11 bits", 13: "13 bits", 16: "16 bits", 41: "41 bits, exact"}
 
 
-def _designs() -> list[Design]:
-    found = [
-        _pe(
-            f"w4a8_{datapath}{_l(lanes)}", f"W4A8 {words}{_with(lanes)}", role, datapath=datapath, lanes=lanes
-        )
-        for datapath, words in _DATAPATHS.items()
-        for lanes in _LANES[datapath]
-        for role in ("baseline" if datapath == "multiplier" else "mixpe",)
-    ]
-    found.append(
-        _pe("w4a8_booth_prefix", "W4A8 Booth digits, prefix adder", "mixpe", datapath="booth", adder="prefix")
-    )
-    int8 = {"weight_bits": 8}
-    for datapath, words in _DATAPATHS.items():
-        for lanes in _LANES[datapath]:
-            name, title = f"int8_{datapath}{_l(lanes)}", f"INT8 {words}{_with(lanes)}"
-            found.append(_pe(name, title, "baseline", datapath=datapath, lanes=lanes, **int8))
-        for bits in (24, 32) if datapath == "multiplier" else (32,):
-            name, title = f"int8_{datapath}_acc{bits}", f"INT8 {words}, {bits}-bit sum"
-            found.append(_pe(name, title, "baseline", datapath=datapath, acc_bits=bits, **int8))
-    return found + _others() + _arrays()
+def _pe(
+    name: str,
+    title: str,
+    role: Role,
+    element: Element = "pe",
+    *,
+    pipelined: bool = False,
+    **fields: Any,
+) -> Design:
+    config = Config(name=name, rows=1, cols=1, **fields)
+    return Design(name, title, "pe", role, config, element, pipelined=pipelined)
 
 
 def _l(lanes: int) -> str:
@@ -93,57 +88,121 @@ def _with(lanes: int) -> str:
     return f", {lanes} lanes" if lanes > 1 else ""
 
 
+def _w4a8() -> list[Design]:
+    found = []
+    for datapath, words in _DATAPATHS.items():
+        role = "baseline" if datapath == "multiplier" else "mixpe"
+        for lanes in _LANES[datapath]:
+            name, title = f"w4a8_{datapath}{_l(lanes)}", f"W4A8 {words}{_with(lanes)}"
+            found.append(_pe(name, title, role, datapath=datapath, lanes=lanes))
+    title = "W4A8 Booth digits, prefix adder"
+    return [*found, _pe("w4a8_booth_prefix", title, "mixpe", datapath="booth", adder="prefix")]
+
+
+def _int8() -> list[Design]:
+    found = []
+    for datapath, words in _DATAPATHS.items():
+        for lanes in _LANES[datapath]:
+            name, title = f"int8_{datapath}{_l(lanes)}", f"INT8 {words}{_with(lanes)}"
+            found.append(_pe(name, title, "baseline", datapath=datapath, lanes=lanes, weight_bits=8))
+        for bits in (24, 32) if datapath == "multiplier" else (32,):
+            name, title = f"int8_{datapath}_acc{bits}", f"INT8 {words}, {bits}-bit sum"
+            found.append(_pe(name, title, "baseline", datapath=datapath, acc_bits=bits, weight_bits=8))
+    return found
+
+
 def _others() -> list[Design]:
     """Other people's ideas (`mixpe.hw.baselines`)."""
     found = []
     for datapath in ("booth", "carry_save"):
-        name = f"w4a8_dequantize_first_{datapath}"
-        config = Config(name=name, rows=1, cols=1, datapath=datapath)
-        title = f"W4A8 dequantized first, INT8 {_DATAPATHS[datapath]}"
-        found.append(Design(name, title, "pe", "baseline", config, element="dequantize_first"))
+        for pipelined in (False, True):
+            name = f"w4a8_dequantize_first_{datapath}{'_pipelined' * pipelined}"
+            words = f"{_DATAPATHS[datapath]}{', pipelined' * pipelined}"
+            title = f"W4A8 dequantized first, INT8 {words}"
+            element = "dequantize_first"
+            found.append(_pe(name, title, "baseline", element, pipelined=pipelined, datapath=datapath))
     for bits in ((8, 8), (4, 8), (4, 4)):
         name = f"bit_fusion_w{bits[0]}a{bits[1]}"
-        config = Config(name=name, rows=1, cols=1, weight_bits=8, datapath="bit_heap")
         title = f"Bit Fusion, {fusion_products(*bits)} x W{bits[0]}A{bits[1]}"
-        found.append(Design(name, title, "pe", "baseline", config, element="bit_fusion", bricks=bits))
+        made = _pe(name, title, "baseline", "bit_fusion", weight_bits=8, datapath="bit_heap")
+        found.append(replace(made, bricks=bits))
+    return found
+
+
+def _w4a16() -> list[Design]:
+    """FP16 activations: aligned, multiplied as they are, and the multiply-add PEs that they replace."""
+    found = []
+    for bits, words in _ALIGN_BITS.items():
+        for datapath in ("booth", "carry_save"):
+            for lanes in _LANES[datapath]:
+                name = f"w4a16_aligned{bits}_{datapath}{_l(lanes)}"
+                title = f"W4A16 aligned to {words}, {_DATAPATHS[datapath]}{_with(lanes)}"
+                fields = {"act_format": "fp16", "align_bits": bits, "datapath": datapath, "lanes": lanes}
+                found.append(_pe(name, title, "mixpe", **fields))
+    fp16 = {"act_format": "fp16", "fp_scheme": "fp_mac"}
+    for lanes in (1, 2):
+        title = f"W4A16 shift and add, FP32 sums{_with(lanes)}"
+        found.append(_pe(f"w4a16_fp_mac{_l(lanes)}", title, "mixpe", lanes=lanes, **fp16))
+    title = "W4A16 shift and add, FP32 sums, prefix adders"
+    found.append(_pe("w4a16_fp_mac_prefix", title, "mixpe", adder="prefix", **fp16))
+    for adder, words in (("ripple", ""), ("prefix", ", prefix adders")):
+        for pipelined in (False, True):
+            name = f"fp16_mac_fp32{'_prefix' * (adder == 'prefix')}{'_pipelined' * pipelined}"
+            title = f"FP16 multiply-add, FP32 sums{words}{', pipelined' * pipelined}"
+            found.append(_pe(name, title, "baseline", "float_mac", pipelined=pipelined, adder=adder, **fp16))
+    found.append(_pe("fp16_mac_fp16", "FP16 multiply-add, FP16 sums", "baseline", "float_mac_fp16", **fp16))
+    for pipelined in (False, True):
+        name = f"w4a16_dequantize_first{'_pipelined' * pipelined}"
+        title = f"W4A16 dequantized first, FP16 multiply-add, FP32 sums{', pipelined' * pipelined}"
+        element = "dequantize_first_float"
+        found.append(_pe(name, title, "baseline", element, pipelined=pipelined, **fp16))
     return found
 
 
 def _arrays() -> list[Design]:
-    return [
-        Design(
-            f"array_{format_}_{datapath}_{size}x{size}",
-            f"{format_.upper()} {_DATAPATHS[datapath]}, {size}x{size} array",
-            "array",
-            "baseline" if format_ == "int8" else "mixpe",
-            Config(
-                name=f"array_{format_}_{datapath}_{size}x{size}",
-                weight_bits=8 if format_ == "int8" else 4,
-                rows=size,
-                cols=size,
-                datapath=datapath,
-            ),
-            element="array",
-        )
-        for size in (16, 32)
-        for format_, datapath in (
-            ("w4a8", "shift_add"),
-            ("w4a8", "booth"),
-            ("w4a8", "carry_save"),
-            ("int8", "booth"),
-        )
-    ]
+    kinds: tuple[tuple[str, str, Role, dict[str, Any]], ...] = (
+        ("w4a8_shift_add", "W4A8 shift and add", "mixpe", {"datapath": "shift_add"}),
+        ("w4a8_booth", "W4A8 Booth digits, bit heap", "mixpe", {"datapath": "booth"}),
+        ("w4a8_carry_save", "W4A8 Booth digits, carry-save", "mixpe", {"datapath": "carry_save"}),
+        ("int8_booth", "INT8 Booth digits, bit heap", "baseline", {"datapath": "booth", "weight_bits": 8}),
+        (
+            "w4a16_aligned13_booth",
+            "W4A16 aligned to 13 bits, Booth digits, bit heap",
+            "mixpe",
+            {"act_format": "fp16", "align_bits": 13, "datapath": "booth"},
+        ),
+        (
+            "w4a16_fp_mac",
+            "W4A16 shift and add, FP32 sums",
+            "mixpe",
+            {"act_format": "fp16", "fp_scheme": "fp_mac"},
+        ),
+    )
+    found = []
+    for size in (16, 32):
+        for kind, words, role, fields in kinds:
+            name = f"array_{kind}_{size}x{size}"
+            config = Config(name=name, rows=size, cols=size, **fields)
+            found.append(Design(name, f"{words}, {size}x{size} array", "array", role, config, "array"))
+    return found
 
 
-DESIGNS: dict[str, Design] = {design.name: design for design in _designs()}
+DESIGNS: dict[str, Design] = {
+    design.name: design for design in (*_w4a8(), *_int8(), *_others(), *_w4a16(), *_arrays())
+}
 
 QUICK: tuple[str, ...] = (
     *(f"{format_}_{datapath}" for format_ in ("w4a8", "int8") for datapath in _DATAPATHS),
     "w4a8_dequantize_first_booth",
     "bit_fusion_w4a8",
     *(f"{format_}_{datapath}_l4" for format_ in ("w4a8", "int8") for datapath in ("booth", "carry_save")),
+    *("w4a16_aligned13_booth", "w4a16_aligned13_carry_save"),
+    *("w4a16_aligned13_booth_l4", "w4a16_aligned13_carry_save_l4"),
+    *("w4a16_fp_mac", "fp16_mac_fp32", "fp16_mac_fp32_pipelined"),
+    "w4a16_dequantize_first_pipelined",
 )
-"""Every datapath in both formats, the two smallest ones with four lanes too, and other people's ideas."""
+"""Every datapath in both integer formats, the two smallest ones with four lanes too, other people's ideas,
+and FP16 activations in both schemes with their opponents."""
 
 
 def own(config: Config) -> list[Design]:

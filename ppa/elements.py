@@ -1,12 +1,15 @@
 """Makes a design of the list: its Verilog, and what its inputs get while its energy is measured."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from amaranth.lib import wiring
 
 from ..gen.testbench import operand_testbench
 from ..gen.verilog import convert
 from ..gen.write import design_verilog
+from ..hw.array import element
 from ..hw.baselines import (
     SCALE_BITS,
     ZERO_BITS,
@@ -18,15 +21,17 @@ from ..hw.baselines import (
 )
 from ..hw.config import RECODED, Config
 from ..hw.datapath import compression
-from ..hw.pe import PE
+from ..hw.float_baselines import DequantizeFirstFloatPE, FloatMacPE, float_total
+from ..hw.formats import FP16, FP32
+from ..hw.modules import Modules
 from ..hw.recode import recoded
 from ..quant.golden import mpgemm
 from ..quant.packing import pack_matmul, pack_outputs
 from .designs import Design
+from .float_stimuli import dequantize_first_stimulus, float_mac_stimulus, fp_mac_stimulus
 from .gates import Stimulus
-from .operands import layer_operands, pe_stimulus, pe_walk, port_values, walk_stimulus
+from .operands import CYCLES, SUM_LAG, layer_operands, pe_stimulus, pe_walk, port_values, walk_stimulus
 
-_CYCLES = 1500
 _ARRAY_LAYER = "layers.2.w2"
 _ARRAY_TILES = 2
 # Long enough to give every row of 32 a token.
@@ -50,13 +55,29 @@ def make(design: Design) -> Made:
     config, name = design.config, design.config.name
     if design.element == "array":
         return Made(name, design_verilog(config), config.rows * config.cols * config.lanes)
-    component = {"pe": PE, "dequantize_first": DequantizeFirstPE, "bit_fusion": BitFusionPE}[design.element]
     macs = fusion_products(*design.bricks) if design.bricks else config.lanes
-    return Made(name, convert(name, lambda modules: component(config, modules)), macs)
+    return Made(name, convert(name, lambda modules: _ELEMENTS[design.element](design, modules)), macs)
+
+
+_ELEMENTS: dict[str, Callable[[Design, Modules], wiring.Component]] = {
+    "pe": lambda design, modules: element(design.config, modules),
+    "dequantize_first": lambda design, modules: DequantizeFirstPE(
+        design.config, modules, pipelined=design.pipelined
+    ),
+    "bit_fusion": lambda design, modules: BitFusionPE(design.config, modules),
+    "float_mac": lambda design, modules: FloatMacPE(design.config, modules, pipelined=design.pipelined),
+    "float_mac_fp16": lambda design, modules: FloatMacPE(design.config, modules, out=FP16),
+    "dequantize_first_float": lambda design, modules: DequantizeFirstFloatPE(
+        design.config, modules, pipelined=design.pipelined
+    ),
+}
+"""What is built of a design's configuration."""
 
 
 def stimulus(design: Design) -> Stimulus:
     """Real operands for a processing element, with the sums they must give."""
+    if design.config.scheme == "fp_mac":
+        return _float_stimulus(design)
     if design.element == "dequantize_first":
         return _dequantized_stimulus(design)
     if design.bricks:
@@ -72,6 +93,20 @@ def stimulus(design: Design) -> Stimulus:
         recoded_bits=config.weight_wires,
     )
     return _resolved(made, config)
+
+
+def _float_stimulus(design: Design) -> Stimulus:
+    if design.element == "pe":
+        return fp_mac_stimulus(design.config)
+    total = float_total(design.config, FP16 if design.element == "float_mac_fp16" else FP32)
+    if design.element == "dequantize_first_float":
+        return dequantize_first_stimulus(design.config, total, _early(design))
+    return float_mac_stimulus(design.config, total, ("acts", "weights") if design.pipelined else ())
+
+
+def _early(design: Design) -> tuple[str, ...]:
+    """Ports of an element that dequantizes first whose operands come a cycle before the others."""
+    return ("weights", "zeros", "scales") if design.pipelined else ()
 
 
 def _resolved(made: Stimulus, config: Config) -> Stimulus:
@@ -102,7 +137,7 @@ def _dequantized_stimulus(design: Design) -> Stimulus:
         scale = np.maximum(1, np.floor(share * limit.min(axis=0))).astype(np.int64)
         scales.append(scale)
         layers.append(replace(layer, q=scale[group] * steps))
-    walk = pe_walk(int8, replace(operands, layers=tuple(layers)), _CYCLES)
+    walk = pe_walk(int8, replace(operands, layers=tuple(layers)), CYCLES - 1 - SUM_LAG)
     codes = np.zeros_like(walk.weights)
     held = {name: np.zeros((len(walk), 1), np.int64) for name in ("zeros", "scales")}
     for own in walk.groups:
@@ -119,7 +154,8 @@ def _dequantized_stimulus(design: Design) -> Stimulus:
         "zeros": port_values(held["zeros"], ZERO_BITS),
         "scales": port_values(held["scales"], SCALE_BITS),
     }
-    return _resolved(walk_stimulus(walk, inputs, int8.sum_bits, operands), int8)
+    made = walk_stimulus(walk, inputs, walk.sums(walk.acts), int8.sum_bits, operands, _early(design))
+    return _resolved(made, int8)
 
 
 def _fused_stimulus(design: Design, weight_bits: int, act_bits: int) -> Stimulus:
@@ -127,7 +163,7 @@ def _fused_stimulus(design: Design, weight_bits: int, act_bits: int) -> Stimulus
     products = fusion_products(weight_bits, act_bits)
     config = replace(design.config, weight_bits=weight_bits, act_bits=act_bits, lanes=products)
     operands = layer_operands(config)
-    walk = pe_walk(config, operands, _CYCLES)
+    walk = pe_walk(config, operands, CYCLES - SUM_LAG)
     words = [
         fusion_operands(weight_bits, act_bits, weights, acts)
         for weights, acts in zip(walk.weights.tolist(), walk.acts.tolist(), strict=True)
@@ -137,7 +173,7 @@ def _fused_stimulus(design: Design, weight_bits: int, act_bits: int) -> Stimulus
         "acts": [word[1] for word in words],
         "modes": [fusion_mode(weight_bits, act_bits)] * len(words),
     }
-    return walk_stimulus(walk, inputs, design.config.sum_bits, operands)
+    return walk_stimulus(walk, inputs, walk.sums(walk.acts), design.config.sum_bits, operands)
 
 
 @dataclass(frozen=True)
@@ -182,5 +218,6 @@ def array_bench(design: Design, period_ns: float) -> ArrayBench:
 
 def full_adders(design: Design) -> tuple[int | None, int | None]:
     """Full adders of the design's bit heap, and their least possible number; None where it has no heap."""
-    found = compression(design.config) if design.element in ("pe", "array") else None
+    plain = design.element in ("pe", "array") and design.config.scheme != "fp_mac"
+    found = compression(design.config) if plain else None
     return (found.full_adders, found.floor) if found else (None, None)

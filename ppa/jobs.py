@@ -35,7 +35,8 @@ class Job:
 
     design: has a `name`, can be pickled.
     library: what reports call the library of the Liberty files `sources`.
-    targets: periods in ns to synthesize for, None: for area. Each makes one record.
+    targets: periods in ns to synthesize for, None: for area. Each makes one record. If
+        empty, `measure` chooses.
     text: what stands for the design and its operands in the cache: all of it, such as the Verilog and
         the stimulus. If empty, the design's `repr` and the source files that make Verilog and operands
         of it, which costs less to get.

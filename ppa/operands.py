@@ -4,15 +4,17 @@ Zeros, small values and runs of one sign make real operands toggle fewer bits th
 every datapath profits differently; energy is therefore measured on these, and the report names them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..hw.config import Config
 from ..hw.errors import UserError
+from ..quant.align import align
 from ..quant.data import find
 from ..quant.llama import BOS, Llama
+from ..quant.operands import signed_codes
 from ..quant.quantize import quantize_activations, quantize_weights
 from ..quant.tokenizer import Tokenizer
 from .gates import Stimulus
@@ -26,10 +28,15 @@ _SEED = 0
 _SYNTHETIC_SHAPE = (16, 256, 64)  # M, K, N
 _WARMUP = 8
 
+CYCLES = 1500
+"""Of the simulation of a processing element, at most."""
+SUM_LAG = 2
+"""Cycles from a group's last operands until its sum."""
+
 
 @dataclass(frozen=True)
 class LayerOperands:
-    """One quantized linear layer: a[M, K] of config.act with t[M]; q[K, N] of config.weight_code, s and z."""
+    """A quantized linear layer: a[M, K] of config.act_code, t[M]; q[K, N] of config.weight_code, s and z."""
 
     name: str
     a: np.ndarray = field(repr=False)
@@ -54,7 +61,8 @@ def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str =
     model's files (and without a network to fetch them from): Gaussian weights and activations of a fixed
     seed, quantized alike; `description` says which. Raises `UserError` for a layer the model lacks.
     """
-    quantized = f"W{config.weight_bits} group {config.group}, A{config.act_bits} per token"
+    acts = f"A{config.act_bits} per token" if config.act_format == "int" else str(config.act_code)
+    quantized = f"W{config.weight_bits} group {config.group}, {acts}"
     try:
         model, tokenizer = find(MODEL), find(TOKENIZER)
     except UserError:
@@ -92,11 +100,6 @@ def _quantized(name: str, x: np.ndarray, w: np.ndarray, config: Config) -> Layer
 # Into ports
 
 
-def signed_weights(codes: np.ndarray, config: Config) -> np.ndarray:
-    """Weight codes as the array sees them: signed (`Config.weight`), int64."""
-    return codes.astype(np.int64) - (0 if config.weight_signed else 1 << (config.weight_bits - 1))
-
-
 def port_values(lanes: np.ndarray, bits: int, recode: Callable[[int], int] | None = None) -> list[int]:
     """Integers [cycles, lanes] as one port's bit pattern per cycle, lane 0 in the low bits.
 
@@ -125,19 +128,35 @@ class Group:
 
 @dataclass(frozen=True)
 class Walk:
-    """What one processing element multiplies: signed integers [beats, lanes], group after group.
+    """What one processing element multiplies, [beats, lanes], group after group.
 
-    useful: of each beat, the lanes within its group; others are zeros. sums: of each group.
+    weights: signed integers. acts: of `Config.act_code`. useful: of each beat, the lanes within its group;
+    others are zeros.
     """
 
     weights: np.ndarray
     acts: np.ndarray
     useful: np.ndarray
     groups: tuple[Group, ...]
-    sums: tuple[int, ...]
 
     def __len__(self) -> int:
         return len(self.useful)
+
+    def beats(self) -> Iterator[slice]:
+        """The beats of each group."""
+        for group in self.groups:
+            yield slice(group.first, group.first + group.beats)
+
+    def integers(self, config: Config) -> np.ndarray:
+        """The activations as integers: themselves, or aligned group by group."""
+        if config.scheme == "integer":
+            return self.acts.astype(np.int64)
+        parts = [align(self.acts[own].reshape(1, -1), config).integers for own in self.beats()]
+        return np.concatenate([part.reshape(-1, config.lanes) for part in parts])
+
+    def sums(self, acts: np.ndarray) -> list[int]:
+        """The exact sum of each group's weights times `acts`, integers [beats, lanes]."""
+        return [int((self.weights[own] * acts[own]).sum()) for own in self.beats()]
 
 
 def pe_walk(config: Config, operands: Operands, beats: int) -> Walk:
@@ -151,7 +170,6 @@ def pe_walk(config: Config, operands: Operands, beats: int) -> Walk:
     acts: list[np.ndarray] = []
     useful: list[np.ndarray] = []
     groups: list[Group] = []
-    sums: list[int] = []
     for layer, n, start, w, a in _groups(config, operands):
         own = -(-len(w) // lanes)
         if length + own > beats:
@@ -161,59 +179,65 @@ def pe_walk(config: Config, operands: Operands, beats: int) -> Walk:
         acts.append(np.pad(a, pad).reshape(own, lanes))
         useful.append(np.pad(np.ones(len(w), np.int64), pad).reshape(own, lanes).sum(axis=1))
         groups.append(Group(length, own, layer, n, start, start + len(w)))
-        sums.append(int(w @ a))
         length += own
-    if not sums:
+    if not groups:
         raise UserError(f"cycles must hold a group and its sum, not {beats}")
     all_weights, all_acts, all_useful = map(np.concatenate, (weights, acts, useful))
-    return Walk(all_weights, all_acts, all_useful, tuple(groups), tuple(sums))
+    return Walk(all_weights, all_acts, all_useful, tuple(groups))
 
 
 def pe_stimulus(
     config: Config,
     operands: Operands,
     *,
-    cycles: int = 1500,
+    cycles: int = CYCLES,
     recode: Callable[[int], int] | None = None,
     recoded_bits: int | None = None,
-    end_lag: int = 1,
-    sum_lag: int = 2,
 ) -> Stimulus:
     """Operands of one PE (`hw.pe.PE`): the `pe_walk` of at most `cycles` cycles, with the last sum's.
 
-    `Stimulus.macs` counts products without padding lanes. `group_end` follows the last operands of a group by
-    `end_lag` cycles, `sum` by `sum_lag`; the sums are computed here from the integers. `recode` makes a
-    weight's `recoded_bits` port bits from the signed weight, for datapaths that recode at the array's edge.
+    `Stimulus.macs` counts products without padding lanes; the sums are computed here from the integers.
+    `recode` makes a weight's `recoded_bits` port bits from the signed weight, for datapaths that recode at
+    the array's edge.
     """
-    walk = pe_walk(config, operands, cycles - sum_lag)
+    walk = pe_walk(config, operands, cycles - SUM_LAG)
+    acts = walk.integers(config)
     inputs = {
         "weights": port_values(walk.weights, recoded_bits or config.weight_bits, recode),
-        "acts": port_values(walk.acts, config.act_bits),
+        "acts": port_values(acts, config.lane_wires),
     }
-    return walk_stimulus(walk, inputs, config.sum_bits, operands, end_lag, sum_lag)
+    return walk_stimulus(walk, inputs, walk.sums(acts), config.sum_bits, operands)
 
 
 def walk_stimulus(
     walk: Walk,
     inputs: Mapping[str, Sequence[int]],
+    sums: Sequence[int],
     sum_bits: int,
     operands: Operands,
-    end_lag: int = 1,
-    sum_lag: int = 2,
+    early: Collection[str] = (),
 ) -> Stimulus:
-    """The stimulus that plays a walk: `inputs` are the operand ports' bit patterns, beat by beat."""
-    ends = [group.first + group.beats - 1 for group in walk.groups]
-    group_end = np.zeros(len(walk) + sum_lag, np.int64)
-    group_end[[end_lag - 1, *(end + end_lag for end in ends)]] = 1
+    """The stimulus that plays a walk: `inputs` are the operand ports' bit patterns, beat by beat.
+
+    `sums`: of each group, due on the port `sum` modulo 2**`sum_bits`. `early`: ports that get their operands
+    a cycle before the others, of elements with a register behind them.
+    """
+    wait = 1 if early else 0
+    ends = [own.stop - 1 + wait for own in walk.beats()]
+    group_end = np.zeros(len(walk) + wait + SUM_LAG, np.int64)
+    group_end[[*range(wait + 1), *(end + 1 for end in ends)]] = 1
     mask = (1 << sum_bits) - 1
-    due = [(end + sum_lag, total & mask) for end, total in zip(ends, walk.sums, strict=True)]
+    due = [(end + SUM_LAG, total & mask) for end, total in zip(ends, sums, strict=True)]
+    played = {}
+    for name, values in inputs.items():
+        before = 0 if name in early else wait
+        played[name] = [*[0] * before, *values, *[0] * (wait - before + SUM_LAG)]
     return Stimulus(
-        inputs={name: [*values, *[0] * sum_lag] for name, values in inputs.items()}
-        | {"group_end": group_end.tolist()},
+        inputs=played | {"group_end": group_end.tolist()},
         warmup=_WARMUP,
         expected={"sum": due},
         description=f"{operands.description}; one PE, {len(walk)} cycles, {len(ends)} groups",
-        macs=int(walk.useful[_WARMUP:].sum()),
+        macs=int(walk.useful[_WARMUP - wait :].sum()),
     )
 
 
@@ -223,7 +247,6 @@ def _groups(config: Config, operands: Operands) -> Iterator[tuple[int, int, int,
     while True:
         for index, layer in enumerate(operands.layers):
             m, n = int(rng.integers(layer.a.shape[0])), int(rng.integers(layer.q.shape[1]))
-            w = signed_weights(layer.q[:, n], config)
-            a = layer.a[m].astype(np.int64)
+            w, a = signed_codes(layer.q[:, n], config), layer.a[m]
             for start in range(0, len(w), config.group):
                 yield index, n, start, w[start : start + config.group], a[start : start + config.group]

@@ -41,23 +41,25 @@ def block(records: Sequence[Record]) -> str:
 
 def _comparison(libraries: dict[str, list[Record]]) -> str:
     found = {name: p.comparisons(points) for name, points in libraries.items()}
-    ways = dict.fromkeys((c.against, c.period_ns is None) for each in found.values() for c in each)
-    if not ways:
-        return ""
-    rows = []
-    for against, own in ways:
-        ratios = [
-            next((c.ratio for c in each if (c.against, c.period_ns is None) == (against, own)), None)
-            for each in found.values()
-        ]
-        way = "each at its best point" if own else "both at the `*` PE's period"
-        rows.append((f"{against}, {way}", *map(times, ratios)))
-    return "\n".join(
-        [
-            f"Area x power efficiency of the best W4A8 PE ({p.PAPER}: {times(p.PAPER_RATIO)}):\n",
+    parts = []
+    for claim in p.CLAIMS:
+        mine = {name: [c for c in each if c.claim is claim] for name, each in found.items()}
+        ways = dict.fromkeys((c.against, c.period_ns is None) for each in mine.values() for c in each)
+        if not ways:
+            continue
+        rows = []
+        for against, own in ways:
+            ratios = [
+                next((c.ratio for c in each if (c.against, c.period_ns is None) == (against, own)), None)
+                for each in mine.values()
+            ]
+            way = "each at its best point" if own else f"both at the {claim.reference_name}'s period"
+            rows.append((f"{against}, {way}", *map(times, ratios)))
+        parts += [
+            f"Area x power efficiency of the best PE, {claim.ours} ({claim.paper}: {times(claim.ratio)}):\n",
             markdown_table(("over", *libraries), rows),
         ]
-    )
+    return "\n".join(parts)
 
 
 def check(path: Path) -> None:

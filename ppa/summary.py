@@ -24,8 +24,8 @@ def summary(records: Sequence[Record]) -> Group:
 
 def _comparison_lines(records: Sequence[Record]) -> list[str]:
     return [
-        f"W4A8 over {found.against}, {_clock(found)}: {times(found.ratio)} "
-        f"({found.ours['design']} over {found.theirs['design']}; paper {times(p.PAPER_RATIO)})"
+        f"{found.claim.ours} over {found.against}, {_clock(found)}: {times(found.ratio)} "
+        f"({found.ours['design']} over {found.theirs['design']}; paper {times(found.claim.ratio)})"
         for found in p.comparisons(records)
     ]
 

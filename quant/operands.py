@@ -2,7 +2,7 @@
 
 Shapes, with K the inner dimension and G = ceil(K / config.group) groups:
 
-    a[M, K]  activations, integers of config.act
+    a[M, K]  activations of config.act_code: integers, or the format's own dtype
     q[K, N]  weight codes, integers of config.weight_code
     s[G, N]  group scales, float16
     z[G, N]  zero points, integers of config.weight_code; exactly when config.zero_point
@@ -23,6 +23,8 @@ _FLOAT_TYPES: dict[str, np.dtype] = {
     "fp32": np.dtype(np.float32),
     "fp16": np.dtype(np.float16),
     "bf16": np.dtype(ml_dtypes.bfloat16),
+    "fp8_e4m3": np.dtype(ml_dtypes.float8_e4m3fn),
+    "fp8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
 }
 
 
@@ -30,7 +32,8 @@ _FLOAT_TYPES: dict[str, np.dtype] = {
 class Operands:
     """Checked operands of one product; shapes as in the module's docstring.
 
-    `act_magnitude` bounds |a| and `weight_magnitude` bounds |q - z|, both by the actual data.
+    `act_magnitude` bounds |a|, of aligned activations their integers; `weight_magnitude` bounds |q - z|; both
+    by the actual data where there are integers.
     """
 
     config: Config
@@ -89,8 +92,24 @@ def check_integers(name: str, value: Any, shape: str, fmt: IntFormat) -> tuple[n
 
 
 def check_acts(a: Any, config: Config) -> np.ndarray:
-    """Activations [M, K] of config.act."""
-    return check_integers("a", a, "[M, K]", config.act)[0]
+    """Activations [M, K] of config.act_code."""
+    return _acts(a, config)[0]
+
+
+def _acts(a: Any, config: Config) -> tuple[np.ndarray, int]:
+    """Activations, and a bound of their magnitude in the array."""
+    if isinstance(config.act_code, IntFormat):
+        array, low, high = check_integers("a", a, "[M, K]", config.act_code)
+        return array, max(-low, high, 0)
+    array, dtype = _matrix("a", a, "[M, K]"), float_dtype(config.act_code)
+    if array.dtype != dtype:
+        raise UserError(f"a must have dtype {dtype} for act_format {config.act_format}, not {array.dtype}")
+    return array, config.act_limits[1]
+
+
+def signed_codes(codes: np.ndarray, config: Config) -> np.ndarray:
+    """Weight codes or zero points as the array sees them (`Config.weight`): signed, int64."""
+    return codes.astype(np.int64) - (0 if config.weight_signed else 1 << (config.weight_bits - 1))
 
 
 def check_weights(q: Any, config: Config) -> np.ndarray:
@@ -138,7 +157,7 @@ def check_operands(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Op
 
     Raises `UserError` that names the operand, its value or shape and what is allowed.
     """
-    a, a_low, a_high = check_integers("a", a, "[M, K]", config.act)
+    a, act_magnitude = _acts(a, config)
     q, q_low, q_high = check_integers("q", q, "[K, N]", config.weight_code)
     s, t = check_scales(s), check_token_scales(t, config)
     (m, k), n = a.shape, q.shape[1]
@@ -163,7 +182,7 @@ def check_operands(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Op
         s=s,
         z=z,
         t=t,
-        act_magnitude=max(-a_low, a_high, 0),
+        act_magnitude=act_magnitude,
         weight_magnitude=max(z_high - q_low, q_high - z_low, 0),
     )
 

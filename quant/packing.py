@@ -12,7 +12,8 @@ starts on a fresh beat, takes ceil(length / L) beats, and k = first of the group
     token scales  one beat per row of the tile, with token_scale only: t[m], 32 bits
     outputs       one beat per row of the tile: bits [n*ob +: ob] = out[m, n]; bit C*ob = last row of the tile
 
-Integers are two's complement (or plain binary), floats their IEEE bits; lanes past a group's end are 0.
+Integers are two's complement (or plain binary), floats the bits of their format; lanes past a group's end
+are 0.
 """
 
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ import numpy as np
 
 from ..hw.config import Config
 from ..hw.errors import UserError
+from ..hw.formats import IntFormat
 from .bits import from_beats, to_beats
 from .operands import (
     check_acts,
@@ -110,6 +112,8 @@ def pack_matmul(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Beats
 def pack_acts(a: Any, config: Config) -> list[int]:
     """Activations of one tile: a[M, K], M at most config.rows."""
     a = _edge("a", check_acts(a, config), 0, config.rows)
+    if not isinstance(config.act_code, IntFormat):
+        a = a.view(f"u{config.act_bits // 8}")
     index = beat_index(a.shape[1], config)
     lanes = np.where(index >= 0, a[:, index], 0)  # [M, beats, L]
     beats = to_beats(lanes.transpose(1, 0, 2).reshape(len(index), -1), config.act_bits)
@@ -172,7 +176,10 @@ def unpack_acts(beats: list[int], k: int, config: Config) -> np.ndarray:
     fields, bits = config.rows * config.lanes, config.act_bits
     codes = from_beats("acts", _strip_last("acts", beats, len(beats), fields * bits), fields, bits)
     lanes = codes.reshape(len(index), config.rows, config.lanes).transpose(1, 0, 2)
-    return _signed(lanes[:, index >= 0], bits).astype(int_dtype(config.act))
+    acts = lanes[:, index >= 0]
+    if isinstance(config.act_code, IntFormat):
+        return _signed(acts, bits).astype(int_dtype(config.act_code))
+    return np.ascontiguousarray(acts.astype(f"u{bits // 8}")).view(float_dtype(config.act_code))
 
 
 def unpack_weights(beats: list[int], k: int, config: Config) -> np.ndarray:

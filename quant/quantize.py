@@ -14,7 +14,11 @@ import numpy as np
 
 from ..hw.config import Config
 from ..hw.errors import UserError
-from .operands import check_integers, check_scales, check_zero_points, group_count, int_dtype
+from ..hw.formats import FloatFormat, IntFormat
+from .operands import check_integers, check_scales, check_zero_points, float_dtype, group_count, int_dtype
+
+_MOST_SCALED = 2.0**16
+"""The most that a scale makes of a floating-point activation: above FP16's largest number."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,48 @@ def dequantize_weights(weights: QuantizedWeights, config: Config) -> np.ndarray:
 
 
 def quantize_activations(x: Any, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Quantize x[M, K] (any floating-point dtype), symmetric around 0, one scale per row (token).
+    """Quantize x[M, K] (any floating-point dtype), with one scale per row (token): x is close to t * a.
 
-    Returns a[M, K], integers of config.act, and t[M] float32, the scale of each row: x is close to t * a.
-    Raises `UserError` for activations that are no non-empty finite matrix, and for a step beyond FP32.
+    Returns a[M, K] of config.act_code, in the dtype that `mpgemm` takes, and t[M] float32. Integers are
+    symmetric around 0 and always have scales. Of a floating-point format, a is x / t, exact until it is
+    rounded to nearest, ties to even; subnormals and the sign of zero are kept. With config.token_scale, t
+    takes a row's largest magnitude to the format's largest number, but at most to 2**16, as BF16's own would
+    overflow the FP32 sums; without, t is 1. A row of zeros has the scale 0 where there are scales.
+
+    Raises `UserError` for activations that are no non-empty finite matrix, for a step beyond FP32, and
+    without scales for a number that rounds beyond the format's largest.
     """
     x = _finite_matrix("x", x, "[M, K]")
-    t = _stored_scale("x", np.abs(x).max(axis=1) / config.act.max, np.float32)
-    a = np.clip(np.rint(_divide(x, t[:, None])), config.act.min, config.act.max)
-    return a.astype(int_dtype(config.act)), t
+    form = config.act_code
+    if isinstance(form, IntFormat):
+        t = _stored_scale("x", np.abs(x).max(axis=1) / form.max, np.float32)
+        a = np.clip(np.rint(_divide(x, t[:, None])), form.min, form.max)
+        return a.astype(int_dtype(form)), t
+    largest = form.decode(form.largest)
+    if config.token_scale:
+        t = _stored_scale("x", np.abs(x).max(axis=1) / min(largest, _MOST_SCALED), np.float32)
+        a = _rounded_quotients(x, t[:, None], form)
+    else:
+        t = np.ones(len(x), np.float32)
+        a = _rounded_quotients(x, t[:, None], form)
+        if (beyond := np.abs(a) > largest).any():
+            i, j = _first(beyond)
+            raise UserError(
+                f"x[{i}, {j}] must be at most {largest:g} in magnitude for act_format {form.name} with "
+                f"token_scale = false, not {x[i, j]}"
+            )
+    return a.astype(float_dtype(form)), t
+
+
+def _rounded_quotients(x: np.ndarray, t: np.ndarray, form: FloatFormat) -> np.ndarray:
+    """x / t in one rounding to `form`'s precision (ties to even), also beyond its largest; t is float32."""
+    # float64's own rounding makes no tie: t times a tie has few enough bits to be a float64, so that x is
+    # this product or at least its last bit away, which moves the quotient by more than half its last bit.
+    quotient = _divide(x, t)
+    exponent = np.maximum(np.frexp(quotient)[1] - 1, 1 - form.bias)
+    ulp = np.ldexp(1.0, exponent - form.fraction_bits)
+    with np.errstate(over="ignore"):
+        return np.rint(quotient / ulp) * ulp
 
 
 def _finite_matrix(name: str, value: Any, shape: str) -> np.ndarray:

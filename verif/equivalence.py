@@ -127,7 +127,7 @@ def prove_all(configs: Sequence[Config], folder: Path) -> None:
 def _cases(config: Config) -> list[str]:
     """Constraints that together leave nothing out: all weight codes at once, or one each."""
     codes = config.lanes * config.weight_bits
-    if codes + config.lanes * config.act_bits <= WHOLE_BITS:
+    if codes + config.act_wires <= WHOLE_BITS:
         return [""]
     return [f"-set codes {code}" for code in range(1 << codes)]
 
@@ -146,8 +146,8 @@ def _verilog(configs: Sequence[Config]) -> str:
 
 
 def _step(config: Config) -> str:
-    name, lanes = config.name, config.lanes
-    weight, act = config.weight_bits, config.act_bits
+    name, lanes, acts = config.name, config.lanes, config.act_wires
+    weight, act = config.weight_bits, config.act.bits
     total, word, wires = config.sum_bits, config.drain_bits, lanes * config.weight_wires
     inverse = "~" if config.target == "asic" else ""  # the register holds the inverted word
     products = "\n".join(
@@ -158,15 +158,15 @@ def _step(config: Config) -> str:
     added = " + ".join(["before", *(f"product{lane}" for lane in range(lanes))])
     return f"""\
 module step_{name}(
-  input [{lanes * weight - 1}:0] codes, input [{lanes * act - 1}:0] acts, input done,
+  input [{lanes * weight - 1}:0] codes, input [{acts - 1}:0] acts, input done,
   input [{word - 1}:0] stored,
-  input [{lanes * weight - 1}:0] next_codes, input [{lanes * act - 1}:0] next_acts,
+  input [{lanes * weight - 1}:0] next_codes, input [{acts - 1}:0] next_acts,
   input group_end, input rst,
   output signed [{total - 1}:0] sum, output signed [{total - 1}:0] shown,
   output signed [{total - 1}:0] expected, output passed, output wrong
 );
   wire [{wires - 1}:0] weights, next_weights, weights_d, weights_out;
-  wire [{lanes * act - 1}:0] acts_d, acts_out;
+  wire [{acts - 1}:0] acts_d, acts_out;
   wire [{word - 1}:0] stored_d, drain, held = {inverse}stored, next = {inverse}stored_d;
   wire done_d, done_out;
   recoder_{name} recoder (.codes(codes), .wires(weights));
@@ -185,9 +185,25 @@ module step_{name}(
   assign shown = {_resolved(config, "drain")};
   assign passed = acts_out == acts && weights_out == weights && done_out == done
     && acts_d == next_acts && weights_d == next_weights && done_d == (rst | group_end);
-  assign wrong = sum != expected || shown != (done ? group : {total}'sd0) || (!done && drain != 0) || !passed;
+  wire wrong_sum = {_wrong_sum(config)};
+  assign wrong = wrong_sum || shown != (done ? group : {total}'sd0) || (!done && drain != 0) || !passed;
 endmodule
 """
+
+
+def _wrong_sum(config: Config) -> str:
+    """Whether the next sum is wrong; in a group with infinities its lowest two bits are what counts."""
+    if not config.has_infinities:
+        return "sum != expected"
+    weight, act = config.weight_bits, config.act.bits
+    positive, negative = ["before[0]"], ["before[1]"]
+    for lane in range(config.lanes):
+        code, infinite = f"codes[{lane * weight} +: {weight}]", f"acts[{lane * act}]"
+        minus = f"(codes[{lane * weight + weight - 1}] != acts[{lane * act + act - 1}])"
+        positive.append(f"{infinite} && ({code} == 0 || !{minus})")
+        negative.append(f"{infinite} && ({code} == 0 || {minus})")
+    noted = f"{{{' || '.join(negative)}, {' || '.join(positive)}}}"
+    return f"(acts[{config.act_wires - 1}] ? sum[1:0] != {noted} : sum != expected)"
 
 
 def _resolved(config: Config, word: str) -> str:

@@ -25,6 +25,9 @@ SMALL = {
     "1x1": Config(rows=1, cols=1, group=1),
     "3x5": Config(rows=3, cols=5, group=9),
     "5x2, unsigned": Config(rows=5, cols=2, group=8, weight_signed=False, out_format="fp16"),
+    "2x3, aligned": Config(
+        rows=2, cols=3, group=6, lanes=2, act_format="bf16", align_bits=9, zero_point=True
+    ),
     "everything": EVERYTHING,
 }
 

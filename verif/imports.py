@@ -12,12 +12,17 @@ from pathlib import Path
 
 PACKAGE = "mixpe"
 
-_DESCRIPTIONS = ("mixpe.hw.formats", "mixpe.hw.config", "mixpe.hw.errors", "mixpe.hw.reserved")
+_DESCRIPTIONS = (
+    *("mixpe.hw.formats", "mixpe.hw.float_forms", "mixpe.hw.fields", "mixpe.hw.config"),
+    *("mixpe.hw.errors", "mixpe.hw.reserved"),
+)
 
 # What the modules of a room may import besides the standard library and their own room, as prefixes;
 # None: anything. The first row that is a prefix of the module holds.
 LAW: tuple[tuple[str, tuple[str, ...] | None], ...] = (
     ("mixpe.hw.formats", _DESCRIPTIONS),
+    ("mixpe.hw.float_forms", _DESCRIPTIONS),
+    ("mixpe.hw.fields", _DESCRIPTIONS),
     ("mixpe.hw.config", _DESCRIPTIONS),
     ("mixpe.hw.errors", ()),
     ("mixpe.hw", ("amaranth",)),
@@ -29,7 +34,8 @@ LAW: tuple[tuple[str, tuple[str, ...] | None], ...] = (
     (
         "mixpe.ppa",
         (
-            *("mixpe.hw", "mixpe.gen", "mixpe.quant", "mixpe.synth", "numpy", "diskcache", "matplotlib"),
+            *("mixpe.hw", "mixpe.gen", "mixpe.quant", "mixpe.synth", "amaranth", "numpy", "diskcache"),
+            "matplotlib",
             *("platformdirs", "rich"),
         ),
     ),

@@ -13,6 +13,7 @@ import numpy as np
 from ..gen.write import write_design
 from ..hw.config import Config
 from ..hw.errors import UserError
+from ..hw.formats import IntFormat
 from ..quant.operands import float_dtype
 from .runner import Simulator, require_simulator, simulate
 
@@ -87,6 +88,9 @@ def _write_job(products: Sequence[Product], config: Config, job: Path) -> list[P
     paths = []
     for index, product in enumerate(products):
         operands = {name: value for name, value in vars(product).items() if value is not None}
+        if not isinstance(config.act_code, IntFormat):
+            # NumPy's files know no types of ml_dtypes.
+            operands["a"] = product.a.view(f"u{config.act_bits // 8}")
         paths.append(job / f"{index:04}.npz")
         np.savez(paths[-1], **operands)
     return paths

@@ -6,6 +6,6 @@ ties to even (4.3.1); subnormals are kept; every NaN out is the canonical quiet 
 
 from .add import FloatAdder
 from .convert import FloatCast, IntToFloat
-from .multiply import FloatMultiplier
+from .multiply import FloatMultiplier, Power
 
-__all__ = ["FloatAdder", "FloatCast", "FloatMultiplier", "IntToFloat"]
+__all__ = ["FloatAdder", "FloatCast", "FloatMultiplier", "IntToFloat", "Power"]

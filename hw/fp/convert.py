@@ -6,8 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import CAST_STAGES, INT_TO_FLOAT_STAGES
 from ..errors import UserError
-from ..formats import FLOAT_FORMATS, FP32, FloatFormat
+from ..formats import FP32, OUT_FORMATS, FloatFormat
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
+
+INTEGER_BITS = 64
+"""The widest integer that becomes FP32."""
 
 
 class IntToFloat(wiring.Component):
@@ -16,14 +19,14 @@ class IntToFloat(wiring.Component):
     IEEE 754-2008 clause 5.4.1 (convertFromInt). One result per cycle, `INT_TO_FLOAT_STAGES` cycles after
     its operand; no flow control. Up to 25 bits are exact, and have no rounding logic.
 
-    Parameters: `width`, bits of the integer, 2 to 40. Raises `UserError` for any other.
+    Parameters: `width`, bits of the integer, 2 to `INTEGER_BITS`. Raises `UserError` for any other.
     """
 
     latency = INT_TO_FLOAT_STAGES
 
     def __init__(self, width: int):
-        if not 2 <= width <= 40:
-            raise UserError(f"width of the integer must be 2 to 40, not {width!r}")
+        if not 2 <= width <= INTEGER_BITS:
+            raise UserError(f"width of the integer must be 2 to {INTEGER_BITS}, not {width!r}")
         self.width = width
         super().__init__({"i": In(signed(width)), "o": Out(FP32.bits)})
 
@@ -71,8 +74,8 @@ class FloatCast(wiring.Component):
     latency = CAST_STAGES
 
     def __init__(self, to: FloatFormat):
-        if to not in FLOAT_FORMATS.values():
-            raise UserError(f"format of a cast must be one of {', '.join(FLOAT_FORMATS)}, not {to!r}")
+        if to not in OUT_FORMATS.values():
+            raise UserError(f"format of a cast must be one of {', '.join(OUT_FORMATS)}, not {to!r}")
         self.to = to
         super().__init__({"i": In(FP32.bits), "o": Out(to.bits)})
 

@@ -1,4 +1,6 @@
-"""The multiplier: FP32, FP16 or BF16 operands, FP32 product."""
+"""The multiplier: FP32, FP16 or BF16 operands, FP32 product, scaled by a power of two if asked."""
+
+from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -6,15 +8,24 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import MULTIPLY_STAGES
 from ..errors import UserError
-from ..formats import FLOAT_FORMATS, FP16, FP32, FloatFormat
+from ..formats import FP16, FP32, OUT_FORMATS, FloatFormat
+from .convert import INTEGER_BITS
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
 _FRACTION = FP32.fraction_bits
 _SHIFT_BITS = 5  # a shift by 26 already leaves only the sticky bit
 
 
+@dataclass(frozen=True)
+class Power:
+    """A factor 2**(power - offset) of a product; `power` is an unsigned operand of `bits` bits, not 0."""
+
+    bits: int
+    offset: int
+
+
 class FloatMultiplier(wiring.Component):
-    """`a * b`, each widened exactly, as one correctly rounded FP32 product.
+    """`a * b`, each widened exactly, times a power of two if asked, as one correctly rounded FP32 product.
 
     IEEE 754-2008 clause 5.4.1 (multiplication): rounded to nearest, ties to even; subnormals in and out,
     overflow to infinity (clause 7.4), the sign of zero and infinity (clause 6.3); 0 * inf and every NaN
@@ -24,8 +35,10 @@ class FloatMultiplier(wiring.Component):
     Parameters
     ----------
     a_format, b_format: any of FP32, FP16 and BF16.
-    a_integer: None, or a width w of 2 to 40, if `a` is FP32 and always what `IntToFloat(w)` gives; `b` must
-        be FP16. Then no product is subnormal or overflows, and the logic for that is left out.
+    a_integer: None, or a width w of 2 to 64, if `a` is FP32 and always what `IntToFloat(w)` gives; `b` must
+        be FP16. Logic for products that this rules out is left out.
+    power: None, or the factor's range: then its operand is the port `power`, and an integer `a` may be
+        infinite or NaN as well.
 
     Raises `UserError` for any other.
     """
@@ -38,31 +51,52 @@ class FloatMultiplier(wiring.Component):
         b_format: FloatFormat = FP32,
         *,
         a_integer: int | None = None,
+        power: Power | None = None,
     ):
         for name, value in (("a_format", a_format), ("b_format", b_format)):
-            if value not in FLOAT_FORMATS.values():
-                raise UserError(f"{name} must be one of {', '.join(FLOAT_FORMATS)}, not {value!r}")
+            if value not in OUT_FORMATS.values():
+                raise UserError(f"{name} must be one of {', '.join(OUT_FORMATS)}, not {value!r}")
         if a_integer is not None and (a_format, b_format) != (FP32, FP16):
             raise UserError(f"a_integer needs a_format FP32 and b_format FP16, not {a_format} and {b_format}")
-        if a_integer is not None and not 2 <= a_integer <= 40:
-            raise UserError(f"a_integer must be 2 to 40, not {a_integer!r}")
+        if a_integer is not None and not 2 <= a_integer <= INTEGER_BITS:
+            raise UserError(f"a_integer must be 2 to {INTEGER_BITS}, not {a_integer!r}")
         self.a_integer = a_integer
         self.a_format = a_format
         self.b_format = b_format
-        super().__init__({"a": In(a_format.bits), "b": In(b_format.bits), "o": Out(FP32.bits)})
+        self.factor = power
+        ports = {"a": In(a_format.bits), "b": In(b_format.bits), "o": Out(FP32.bits)}
+        super().__init__(ports | ({"power": In(power.bits)} if power else {}))
+
+    @property
+    def _always_normal(self) -> bool:
+        """Whether every product but zero is a normal number of FP32."""
+        if self.a_integer is None:
+            return False
+        # Exponents of an integer, of FP16, of the power; a product of significands is below 4.
+        low, high = -14 - FP16.fraction_bits, self.a_integer - 1 + 15 + 1
+        if self.factor:
+            low, high = low + 1 - self.factor.offset, high + (1 << self.factor.bits) - 1 - self.factor.offset
+        return low > -FP32.bias and high <= FP32.bias
 
     def elaborate(self, platform) -> Module:
         m = Module()
 
         # 1: normalize the significands of subnormal operands.
-        normal = self.a_integer is not None  # every product but zero is a normal number
-        a = _Integer(self.a, self.a_integer) if normal else _Operand(m, self.a, self.a_format, "a")
+        normal = self._always_normal
+        integer = self.a_integer
+        if integer is None:
+            a = _Operand(m, self.a, self.a_format, "a")
+        else:
+            a = _Integer(self.a, integer, specials=self.factor is not None)
         b = _Operand(m, self.b, self.b_format, "b")
         sign1 = register(m, self.a[-1] ^ self.b[-1], name="sign1")
         nan1 = register(m, a.nan | b.nan | (a.infinite & b.zero) | (a.zero & b.infinite), name="nan1")
         infinite1 = register(m, a.infinite | b.infinite, name="infinite1")
-        exponents1 = register(m, a.exponent + b.exponent, name="exponents1")
-        zeros_a1 = 0 if normal else register(m, a.zeros, name="zeros_a1")
+        exponents = a.exponent + b.exponent
+        if self.factor:
+            exponents = exponents + self.power
+        exponents1 = register(m, exponents, name="exponents1")
+        zeros_a1 = 0 if integer is not None else register(m, a.zeros, name="zeros_a1")
         zeros_b1 = register(m, b.zeros, name="zeros_b1")
         significand_a1 = register(m, a.significand, name="significand_a1")
         significand_b1 = register(m, b.significand, name="significand_b1")
@@ -70,6 +104,7 @@ class FloatMultiplier(wiring.Component):
         # 2: multiply. `exponent` is the biased exponent of the product's top bit; `shift` is how far below 1.
         product = named(m, significand_a1 * significand_b1, name="product")
         bias = self.a_format.bias + self.b_format.bias - FP32.bias
+        bias += self.factor.offset if self.factor else 0
         exponent = named(m, (exponents1 - (bias - 1) - zeros_a1 - zeros_b1).as_signed(), name="exponent")
         sign2 = register(m, sign1, name="sign2")
         nan2 = register(m, nan1, name="nan2")
@@ -107,12 +142,16 @@ def _shift(m: Module, exponent: Value) -> Value:
 
 
 class _Integer:
-    """The fields of an FP32 operand that came from a two's-complement integer of `width` bits."""
+    """The fields of an FP32 operand: a two's-complement integer of `width` bits; with `specials`, infinity
+    and NaN too."""
 
-    def __init__(self, value: Value, width: int):
+    def __init__(self, value: Value, width: int, *, specials: bool):
         fraction, self.exponent = value[: FP32.fraction_bits], value[FP32.fraction_bits : -1]
         normal = self.exponent[-1] | self.exponent[:-1].all()  # at least 127, where there is one
         self.nan = self.infinite = Const(0, 1)
+        if specials:
+            special = self.exponent.all()
+            self.nan, self.infinite = special & fraction[-1], special & ~fraction[-1]
         self.zero = ~normal
         # Every magnitude but the highest, a power of two, fits one bit less.
         self.significand = Cat(fraction, normal)[-min(FP32.significand_bits, width - 1) :]

@@ -41,11 +41,10 @@ class BaselineBank(wiring.Component):
         sums = []
         for index, element in enumerate(self.elements):
             m.submodules[f"element{index}"] = element
-            pipelined = getattr(element, "pipelined", False)
             # Operands of one cycle meet: what is not due yet waits.
             for name in (*element.operands, "group_end"):
                 port, value = getattr(element, name), getattr(self, name)
-                if not pipelined or name in ("acts", "group_end"):
+                if name not in element.early:
                     late = Signal.like(value, name=f"{name}{index}")
                     m.d.sync += late.eq(value)
                     value = late

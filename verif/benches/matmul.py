@@ -12,8 +12,9 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from ...hw.config import Config
+from ...hw.formats import IntFormat
 from ...quant.golden import mpgemm
-from ...quant.operands import group_count
+from ...quant.operands import float_dtype, group_count
 from ...quant.packing import Beats, pack_matmul, pack_outputs, pad_operands
 from . import bench_rng
 from .device import Device
@@ -47,9 +48,39 @@ def integers(rng, fmt, shape, extreme=False):
     return rng.integers(fmt.min, fmt.max, shape, endpoint=True)
 
 
+def activations(rng, shape, extreme=False):
+    """Activations of the configuration: uniform or Gaussian, or only corner cases."""
+    form = CONFIG.act_code
+    if isinstance(form, IntFormat):
+        return integers(rng, form, shape, extreme)
+    if not extreme:
+        spread = 2.0 ** rng.integers(-4, 5, (shape[0], 1))
+        return (rng.standard_normal(shape) * spread).astype(float_dtype(form))
+    # One row in two is finite; specials are rare enough for single ones.
+    corners = [
+        0,
+        1,
+        2,
+        1 << form.fraction_bits,
+        (1 << form.fraction_bits) - 1,
+        form.largest,
+        form.largest - 1,
+    ]
+    specials = [form.nan] + ([form.infinity] if form.infinities else [])
+    codes = np.where(
+        rng.random(shape) < 0.5,
+        rng.choice(corners, shape),
+        rng.integers(0, form.largest, shape, endpoint=True),
+    )
+    rare = (rng.random(shape) < 2 / shape[1]) & (rng.random((shape[0], 1)) < 0.5)
+    codes = np.where(rare, rng.choice(specials, shape), codes)
+    codes = codes | rng.integers(0, 2, shape) << (form.bits - 1)
+    return codes.astype(f"u{form.bits // 8}").view(float_dtype(form))
+
+
 def random_operands(rng, m, k, n, *, extreme=False):
     groups = group_count(k, CONFIG)
-    a = integers(rng, CONFIG.act, (m, k), extreme)
+    a = activations(rng, (m, k), extreme)
     q = integers(rng, CONFIG.weight_code, (k, n), extreme)
     z = t = None
     if extreme:
@@ -62,6 +93,15 @@ def random_operands(rng, m, k, n, *, extreme=False):
         t = rng.choice(_CORNER_TOKENS, m) if extreme else rng.uniform(-1e-2, 1e-2, m)
         t = t.astype(np.float32)
     return a, q, s, z, t
+
+
+def extreme_activations() -> list:
+    """The two values that make the largest sums."""
+    form = CONFIG.act_code
+    if isinstance(form, IntFormat):
+        return [form.min, form.max]
+    largest = form.decode(form.largest)
+    return [-largest, largest]
 
 
 def inner_dimensions() -> list[int]:
@@ -108,7 +148,7 @@ async def cycles_and_bits(dut):
 
 @cocotb.test()
 async def extreme_operands(dut):
-    """Codes at their ends; scales that are zero, subnormal, huge, infinite, NaN."""
+    """Codes at their ends; scales and activations that are zero, subnormal, huge, infinite, NaN."""
     rng = bench_rng()
     bench = Bench(dut, CONFIG, rng)
     await bench.start()
@@ -117,7 +157,7 @@ async def extreme_operands(dut):
         for _ in range(2):
             work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols, extreme=True))
         a, q, s, z, t = random_operands(rng, CONFIG.rows, k, CONFIG.cols)
-        for act in (CONFIG.act.min, CONFIG.act.max):
+        for act in extreme_activations():
             for code in (CONFIG.weight_code.min, CONFIG.weight_code.max):
                 work.add(np.full_like(a, act), np.full_like(q, code), s, z, t)
         await bench.work(work)

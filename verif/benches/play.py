@@ -12,6 +12,8 @@ import cocotb
 import numpy as np
 
 from ...hw.config import Config
+from ...hw.formats import IntFormat
+from ...quant.operands import float_dtype
 from ...quant.packing import pack_matmul, unpack_outputs
 from . import bench_rng
 from .device import Device
@@ -28,6 +30,8 @@ async def play(dut):
         with np.load(path) as file:
             operands = dict(file)
         a, q = operands["a"], operands["q"]
+        if not isinstance(config.act_code, IntFormat):
+            a = a.view(float_dtype(config.act_code))
         beats = pack_matmul(a, q, operands["s"], operands.get("z"), operands.get("t"), config)
         m, n = a.shape[0], q.shape[1]
         rows = -(-m // config.rows) * -(-n // config.cols) * config.rows

@@ -1,4 +1,4 @@
-"""The configuration: what it refuses, its names, and its widths against independent models."""
+"""The configuration: what it refuses, and its names."""
 
 import itertools
 from dataclasses import FrozenInstanceError, asdict, fields, replace
@@ -8,11 +8,11 @@ import pytest
 
 from mixpe.hw.config import Config
 from mixpe.hw.errors import UserError
-from mixpe.hw.formats import signed_bits
+from mixpe.hw.formats import ACT_FORMATS
 
-INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "acc_bits")
+INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "acc_bits", "align_bits")
 FLAGS = ("weight_signed", "zero_point", "token_scale")
-TEXTS = ("name", "datapath", "adder", "target", "out_format")
+TEXTS = ("name", "act_format", "fp_scheme", "datapath", "adder", "target", "out_format")
 NAMES = "name must be a lower-case letter followed by at most 62 lower-case letters, digits and underscores"
 
 
@@ -65,6 +65,79 @@ def test_choice(field, allowed):
         assert refusal(**{field: value}) == f"{field} must be one of {', '.join(allowed)}, not {value!r}"
 
 
+def test_act_bits_of_a_format():
+    widths = {"int": 8, "fp16": 16, "bf16": 16, "fp8_e4m3": 8, "fp8_e5m2": 8}
+    for act_format, bits in widths.items():
+        scheme = "aligned" if act_format == "int" else "fp_mac"
+        fields: dict[str, Any] = {"act_format": act_format, "fp_scheme": scheme}
+        assert Config(**fields).act_bits == Config(**fields, act_bits=bits).act_bits == bits
+        assert Config(**fields) == Config(**fields, act_bits=bits)
+        for value in (-1, 5, 12, 32) if act_format != "int" else ():
+            expected = f"act_bits must be {bits} for act_format {act_format}, not {value}"
+            assert refusal(**fields, act_bits=value) == expected
+    for value in ("", "fp32", "FP16", "float16", "two\nlines"):
+        formats = ", ".join(widths)
+        assert refusal(act_format=value) == f"act_format must be one of {formats}, not {value!r}"
+
+
+def test_fp_scheme():
+    for act_format in ACT_FORMATS:
+        assert Config(act_format=act_format, align_bits=8).scheme == "aligned"
+        assert Config(act_format=act_format, fp_scheme="fp_mac").scheme == "fp_mac"
+        for value in ("", "integer", "int", "Aligned"):
+            expected = f"fp_scheme must be one of aligned, fp_mac, not {value!r}"
+            assert refusal(act_format=act_format, fp_scheme=value) == expected
+    assert Config().scheme == "integer"
+    assert refusal(fp_scheme="fp_mac") == "fp_scheme fp_mac needs a floating-point act_format, not int"
+
+
+@pytest.mark.parametrize(
+    ("act_format", "most", "value", "why"),
+    [
+        ("fp16", 41, 7, "; the nearest is 8"),
+        ("fp16", 41, -1, "; the nearest is 8"),
+        ("fp16", 41, 42, ": at 41 bits FP16 is exact; the nearest is 41"),
+        ("fp16", 41, 10**30, ": at 41 bits FP16 is exact; the nearest is 41"),
+        ("bf16", 41, 7, "; the nearest is 8"),
+        ("bf16", 41, 42, "; the nearest is 41"),
+        ("bf16", 41, 0, ": exact BF16 takes 262 bits; the nearest is 41"),
+        ("bf16", 41, 300, ": at 262 bits BF16 is exact; the nearest is 41"),
+        ("fp8_e4m3", 19, 4, "; the nearest is 8"),
+        ("fp8_e4m3", 19, 20, ": at 19 bits FP8_E4M3 is exact; the nearest is 19"),
+        ("fp8_e5m2", 33, 34, ": at 33 bits FP8_E5M2 is exact; the nearest is 33"),
+    ],
+)
+def test_align_bits(act_format, most, value, why):
+    for bits in (8, most):
+        assert Config(act_format=act_format, align_bits=bits).align_bits == bits
+    assert refusal(act_format=act_format, align_bits=value) == (
+        f"align_bits must be 8 to {most} for act_format {act_format}, not {value}{why}"
+    )
+
+
+def test_align_bits_of_what_is_not_aligned():
+    assert refusal(align_bits=13) == "align_bits must be 0 for act_format int, not 13"
+    for act_format in ACT_FORMATS:
+        fields: dict[str, Any] = {"act_format": act_format, "fp_scheme": "fp_mac"}
+        assert Config(**fields).align_bits == 0
+        for value in (13, -1):
+            expected = f"align_bits must be 0 for fp_scheme fp_mac, not {value}"
+            assert refusal(**fields, align_bits=value) == expected
+
+
+@pytest.mark.parametrize("act_format", ACT_FORMATS)
+def test_fp_mac_has_no_integer_datapath(act_format):
+    fields: dict[str, Any] = {"act_format": act_format, "fp_scheme": "fp_mac"}
+    for datapath in ("multiplier", "bit_heap", "booth", "carry_save"):
+        expected = f"datapath must be shift_add for fp_scheme fp_mac, not {datapath}"
+        assert refusal(**fields, datapath=datapath) == expected
+        aligned = Config(act_format=act_format, align_bits=13, datapath=datapath, acc_bits=40)
+        assert (aligned.datapath, aligned.acc_bits) == (datapath, 40)
+    assert refusal(**fields, acc_bits=32) == "acc_bits must be 0 for fp_scheme fp_mac, not 32"
+    # Without floating-point activations, the scheme's default forbids nothing.
+    assert Config(datapath="booth", acc_bits=32).fp_scheme == "aligned"
+
+
 @pytest.mark.parametrize("datapath", ["bit_heap", "booth"])
 def test_prefix_adder(datapath):
     assert Config(datapath=datapath, adder="prefix").final_adder == "prefix"
@@ -77,28 +150,9 @@ def test_prefix_adder(datapath):
 )
 def test_no_prefix_adder(datapath, target):
     assert refusal(datapath=datapath, target=target, adder="prefix") == (
-        f"adder prefix goes with datapath bit_heap or booth and target asic, not with {datapath} and {target}"
+        "adder prefix goes with datapath bit_heap or booth, or fp_scheme fp_mac, and target asic, "
+        f"not with {datapath} and {target}"
     )
-
-
-def test_widths_inside_the_array():
-    # s4 x s8 over 128: 19 bits; digits of 4 bits take 6 wires, of 5 bits 8; a carry apart at 3, 6 ... 18.
-    assert Config().drain_bits == Config(datapath="booth").drain_bits == 19
-    assert Config(datapath="carry_save").drain_bits == 25
-    assert Config(datapath="carry_save").carry_columns == (3, 6, 9, 12, 15, 18)
-    assert [Config(datapath="booth", weight_bits=bits).weight_wires for bits in (2, 3, 4, 5, 8)] == [
-        3,
-        5,
-        6,
-        8,
-        12,
-    ]
-    assert Config(datapath="bit_heap", weight_bits=5).weight_wires == 5
-
-
-def test_least_accumulator_width():
-    assert Config(acc_bits=32).sum_bits == 32
-    assert Config(acc_bits=18).sum_bits == 19
 
 
 @pytest.mark.parametrize("field", INTEGERS)
@@ -162,6 +216,9 @@ def test_derived_name():
     )
     assert everything.name == "w4uza8_16x16_g128_l4_multiplier_bf16_t"
     assert Config(name="mine", rows=2).name == "mine"
+    assert Config(act_format="fp16").name == "w4fp16_16x16_g128_align41"
+    assert Config(act_format="bf16", align_bits=13, lanes=2).name == "w4bf16_16x16_g128_align13_l2"
+    assert Config(act_format="fp8_e5m2", fp_scheme="fp_mac").name == "w4e5m2_16x16_g128_fp_mac"
 
 
 def test_derived_names_differ():
@@ -170,6 +227,12 @@ def test_derived_names_differ():
         {"weight_signed": False},
         {"zero_point": True},
         {"act_bits": 5},
+        {"act_format": "fp16"},
+        {"act_format": "fp16", "align_bits": 13},
+        {"act_format": "fp16", "fp_scheme": "fp_mac"},
+        {"act_format": "bf16", "align_bits": 13},
+        {"act_format": "fp8_e4m3"},
+        {"act_format": "fp8_e5m2"},
         {"group": 5},
         {"rows": 5},
         {"cols": 5},
@@ -184,8 +247,11 @@ def test_derived_names_differ():
     assert {key for change in changes for key in change} == {field.name for field in fields(Config)} - {
         "name"
     }
+    clashes = [{"act_bits", "act_format"}, {"fp_scheme", "datapath"}, {"fp_scheme", "acc_bits"}]
     pairs = [
-        {**one, **two} for one, two in itertools.combinations(changes, 2) if not {"adder"} & {*one, *two}
+        {**one, **two}
+        for one, two in itertools.combinations(changes, 2)
+        if not ({"adder"} & {*one, *two} or {*one} & {*two} or any(c <= {*one, *two} for c in clashes))
     ]
     names = [Config(**change).name for change in ({}, *changes, *pairs)]
     assert len(set(names)) == len(names)
@@ -193,86 +259,37 @@ def test_derived_names_differ():
     assert all(Config(name=name).name == name for name in names)
 
 
-# Widths
-
-
-def narrowest(values: list[int]) -> int:
-    """The narrowest two's complement that holds `values`, by trial."""
-    return next(
-        bits for bits in range(1, 64) if all(-(1 << bits - 1) <= value < 1 << bits - 1 for value in values)
-    )
-
-
-@pytest.mark.parametrize(
-    ("weight_bits", "act_bits", "group", "bits"), [(4, 8, 128, 19), (4, 8, 64, 18), (8, 8, 128, 23)]
-)
-def test_sum_bits_of_the_design(weight_bits, act_bits, group, bits):
-    assert Config(weight_bits=weight_bits, act_bits=act_bits, group=group).sum_bits == bits
-
-
-def codes(bits: int, signed: bool) -> range:
-    return range(-(1 << bits - 1), 1 << bits - 1) if signed else range(1 << bits)
-
-
-@pytest.mark.parametrize("zero_point", [False, True])
-@pytest.mark.parametrize("weight_signed", [False, True])
-def test_widths_by_extremes(weight_signed, zero_point):
-    """The sums are linear in each operand, so that a group of equal extreme operands is the worst."""
-    for weight_bits, act_bits in itertools.product(range(2, 9), range(4, 17)):
-        weights, acts = codes(weight_bits, weight_signed), codes(act_bits, True)
-        inner = codes(weight_bits, True)
-        zeros = (weights[0], weights[-1]) if zero_point else (0,)
-        for group in (1, 2, 3, 7, 64, 100, 128, 4096, 16383, 16384):
-            config = Config(
-                weight_bits=weight_bits,
-                act_bits=act_bits,
-                group=group,
-                weight_signed=weight_signed,
-                zero_point=zero_point,
-            )
-            ends = (acts[0], acts[-1])
-            sums = [group * w * a for w in (inner[0], inner[-1]) for a in ends]
-            assert config.sum_bits == narrowest(sums)
-            assert config.row_sum_bits == narrowest([group * a for a in ends])
-            corrected = [group * (w - z) * a for w in (weights[0], weights[-1]) for z in zeros for a in ends]
-            assert config.corrected_bits == narrowest(corrected)
-
-
-@pytest.mark.parametrize("zero_point", [False, True])
-@pytest.mark.parametrize("weight_signed", [False, True])
-def test_widths_by_every_operand(weight_signed, zero_point):
-    """Nothing assumed: every group of two of every 2-bit weight, every zero point, every 4-bit activation."""
-    config = Config(weight_bits=2, act_bits=4, group=2, weight_signed=weight_signed, zero_point=zero_point)
-    weights, acts = codes(2, weight_signed), codes(4, True)
-    offset = 0 if weight_signed else 2
-    sums, corrected = set(), set()
-    for q0, q1, a0, a1 in itertools.product(weights, weights, acts, acts):
-        sums.add((q0 - offset) * a0 + (q1 - offset) * a1)
-        for z in weights if zero_point else (0,):
-            corrected.add((q0 - z) * a0 + (q1 - z) * a1)
-    assert config.sum_bits == narrowest(list(sums))
-    assert config.corrected_bits == narrowest(list(corrected))
-    assert config.row_sum_bits == narrowest([a0 + a1 for a0 in acts for a1 in acts])
-
-
-def test_signed_bits():
-    for low, high in itertools.combinations_with_replacement(range(-40, 41), 2):
-        assert signed_bits(low, high) == narrowest([0, low, high])
-
-
-def test_formats():
-    config = Config(weight_bits=3, weight_signed=False, act_bits=5, out_format="bf16")
-    assert (config.weight_code.min, config.weight_code.max) == (0, 7)
-    assert (config.weight.min, config.weight.max) == (-4, 3)
-    assert (config.act.min, config.act.max) == (-16, 15)
-    assert (config.scale.bits, config.out.bits) == (16, 16)
-    assert config.has_row_sum
-    assert not Config().has_row_sum
-    assert Config(zero_point=True).has_row_sum
+@pytest.mark.parametrize("act_format", ["int", *ACT_FORMATS])
+def test_longest_derived_names(act_format):
+    """They are legal names themselves, so that a configuration survives being written down."""
+    longest: dict[str, Any] = {
+        "weight_signed": False,
+        "zero_point": True,
+        "act_format": act_format,
+        "act_bits": 16 if act_format == "int" else 0,
+        "align_bits": 0 if act_format == "int" else 19,
+        "group": 16384,
+        "rows": 128,
+        "cols": 128,
+        "lanes": 8,
+        "acc_bits": 48,
+        "out_format": "fp16",
+        "token_scale": True,
+    }
+    for datapath, adder, target in (("carry_save", "ripple", "fpga"), ("bit_heap", "prefix", "asic")):
+        config = Config(**longest, datapath=datapath, adder=adder, target=target)
+        assert Config(**asdict(config)) == config
 
 
 def test_configurations_compare_and_survive_a_round_trip():
-    config = Config(rows=3, out_format="fp16")
-    assert Config(**asdict(config)) == config
-    assert hash(replace(config)) == hash(config)
-    assert replace(config, rows=4, name="") != config
+    aligned = Config(act_format="fp16")
+    for config in (
+        Config(rows=3, out_format="fp16"),
+        aligned,
+        Config(act_format="bf16", align_bits=11),
+        Config(act_format="fp8_e4m3", fp_scheme="fp_mac"),
+    ):
+        assert Config(**asdict(config)) == config
+        assert hash(replace(config)) == hash(config)
+        assert replace(config, rows=4, name="") != config
+    assert aligned == Config(act_format="fp16", act_bits=16, align_bits=41)

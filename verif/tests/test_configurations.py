@@ -42,6 +42,9 @@ def test_packaged(name):
     size = f"_{config.rows}x{config.cols}_g{config.group}"
     assert name.startswith(f"w{config.weight_bits}a{config.act_bits}{size}")
     assert size in derived
+    if config.act_format != "int":
+        assert name.startswith("w4a16")
+        assert name.endswith(f"aligned{config.align_bits}" if config.fp_scheme == "aligned" else "fp_mac")
 
 
 def test_packaged_configurations_differ():
@@ -83,6 +86,10 @@ def test_relative_path(tmp_path, monkeypatch):
         ("rows = true", "rows must be of type int, not True"),
         ("zero_point = 1", "zero_point must be of type bool, not 1"),
         ("name = 4", "name must be of type str, not 4"),
+        ("act_format = 16", "act_format must be of type str, not 16"),
+        ('act_format = "fp32"', "act_format must be one of int, fp16, bf16, fp8_e4m3, fp8_e5m2, not 'fp32'"),
+        ('act_format = "bf16"', "align_bits must be 8 to 41 for act_format bf16, not 0: exact BF16 takes"),
+        ('fp_scheme = "fp_mac"', "fp_scheme fp_mac needs a floating-point act_format, not int"),
         ('name = "A"', "name must be a lower-case letter"),
         ("group = [128]", "group must be of type int, not [128]"),
         ("group = 2024-01-01", "group must be of type int, not datetime.date(2024, 1, 1)"),
@@ -152,6 +159,47 @@ def test_override_with_the_same_value_keeps_the_name():
     # A field the file leaves out has its default.
     assert load_config("w4a8_16x16_g128_asym", lanes=1).name == "w4a8_16x16_g128_asym"
     assert load_config("w4a8_16x16_g128_asym", lanes=2).name == "w4uza8_16x16_g128_l2_fp16_t"
+
+
+def test_override_of_the_activations_format():
+    """The source's widths are those of its own format; the others come from the new one."""
+    fp16 = load_config("w4a8_4x4_g32", act_format="fp16")
+    assert fp16 == Config(rows=4, cols=4, group=32, act_format="fp16", act_bits=16, align_bits=41)
+    source = "w4a16_16x16_g128_aligned13"
+    assert load_config(source).align_bits == 13
+    e4m3 = load_config(source, act_format="fp8_e4m3")
+    assert e4m3 == Config(act_format="fp8_e4m3", act_bits=8, align_bits=19, datapath="booth")
+    assert load_config(source, act_format="int") == Config(act_bits=8, datapath="booth")
+    bf16 = load_config(source, act_format="bf16", align_bits=11)
+    assert bf16 == Config(act_format="bf16", align_bits=11, datapath="booth")
+    assert "exact BF16 takes 262 bits; the nearest is 41" in refusal(source, act_format="bf16")
+    # Other fields stay, and go with the new format or not.
+    source = "w4a16_16x16_g128_fp_mac"
+    assert load_config(source, act_format="bf16") == Config(act_format="bf16", fp_scheme="fp_mac")
+    assert refusal(source, act_format="int") == (
+        "fp_scheme fp_mac needs a floating-point act_format, not int"
+    )
+    assert load_config(source, act_format="int", fp_scheme="aligned") == Config()
+
+
+def test_override_of_a_file_with_widths(tmp_path):
+    path = str(toml(tmp_path, 'act_bits = 16\nrows = 2\nname = "mine"\n'))
+    assert load_config(path, act_format="fp8_e5m2") == Config(rows=2, act_format="fp8_e5m2")
+    assert load_config(path, act_format="fp8_e5m2", align_bits=9).align_bits == 9
+    expected = "act_bits must be 8 for act_format fp8_e5m2, not 16"
+    assert refusal(path, act_format="fp8_e5m2", act_bits=16) == expected
+    path = str(toml(tmp_path, 'act_format = "fp16"\nalign_bits = 13\nname = "mine"\n'))
+    assert load_config(path, fp_scheme="aligned").name == "mine"
+    assert refusal(path, fp_scheme="fp_mac") == "align_bits must be 0 for fp_scheme fp_mac, not 13"
+    assert load_config(path, fp_scheme="fp_mac", align_bits=0).name == "w4fp16_16x16_g128_fp_mac"
+
+
+def test_override_with_the_same_format():
+    """A name is kept with all that it stands for, or not at all."""
+    source = "w4a16_16x16_g128_aligned13"
+    kept, renamed = load_config(source), Config(act_format="fp16", datapath="booth")
+    assert load_config(source, act_format="fp16") in (kept, renamed)
+    assert load_config(source, act_format="fp16", align_bits=13) == kept
 
 
 def test_override_with_a_name():

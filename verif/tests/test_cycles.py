@@ -3,10 +3,11 @@
 import itertools
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from mixpe.hw.config import Config
+from mixpe.hw.config import ALIGN_STAGES, Config
 from mixpe.hw.errors import UserError
 
 
@@ -38,6 +39,9 @@ def test_every_inner_index_has_its_place():
         assert config.beats(k) == filled
 
 
+ACTIVATIONS: list[dict[str, Any]] = [{}, {"act_format": "fp16", "align_bits": 13}, {"act_format": "fp8_e4m3"}]
+
+
 def random_config(rng: random.Random) -> Config:
     return Config(
         weight_signed=rng.random() < 0.5,
@@ -48,7 +52,42 @@ def random_config(rng: random.Random) -> Config:
         cols=rng.choice((1, 2, 3, 5, 8, 16, 40, 128)),
         lanes=rng.choice((1, 2, 4, 8)),
         datapath=rng.choice(("shift_add", "carry_save")),
+        **rng.choice(ACTIVATIONS),
     )
+
+
+class Aligning:
+    """Beats on their way through the edge of an aligned array, whose stream is never late.
+
+    A beat a cycle is taken into a memory for a group and one beat more; the last beat of a group waits until
+    the group before begins to be read. A group is read when it is complete: a beat goes from the memory into
+    a register and from there into the output's, each when the beat before it makes room, and leaves
+    `ALIGN_STAGES` cycles after it was read, at the earliest.
+    """
+
+    def __init__(self, config: Config):
+        self.depth = config.group_beats + 1
+        self.taken, self.read, self.begun, self.moved = -1, [], -1, -1
+
+    def take(self, count: int) -> None:
+        """Takes a group; all beats before have left."""
+        first = len(self.read)
+        for beat in range(count):
+            self.taken += 1
+            if (freed := first + beat - self.depth) >= 0:
+                self.taken = max(self.taken, self.read[freed] + 1)
+        self.taken = max(self.taken, self.begun + 1)
+        self.begun = max(self.taken + 1, self._next_read())
+
+    def leave(self, before: int, beat: int) -> int:
+        """The earliest cycle in which the next beat, of index `beat` in its group, leaves, after the one
+        that left in cycle `before`."""
+        self.read.append(self.begun if beat == 0 else self._next_read())
+        self.moved = max(self.read[-1] + ALIGN_STAGES - 1, before)
+        return self.moved + 1
+
+    def _next_read(self) -> int:
+        return max(self.read[-1] + 1, self.moved) if self.read else 0
 
 
 def simulated(config: Config, beats: list[list[int]]) -> tuple[list[list[int]], list[int]]:
@@ -57,15 +96,18 @@ def simulated(config: Config, beats: list[list[int]]) -> tuple[list[list[int]], 
     Returns the cycle of each group's end, tile by tile, and of each output beat. The rules: a beat a cycle;
     the end of a group waits for `group_gap`; the end of a tile's first group waits until the last row of the
     tile before has left the columns' memories, where row i appears i + cols - 1 cycles after the group's
-    `write_latency`, and which one row leaves a cycle.
+    `write_latency`, and which one row leaves a cycle. Beats to be aligned come out of `Aligning`.
     """
     cycle, last_end, memories_free, read = -1, None, 0, -1
+    edge = Aligning(config) if config.scheme == "aligned" else None
     ends, outs = [], []
     for tile in beats:
         ends.append([])
         for index, count in enumerate(tile):
+            if edge:
+                edge.take(count)
             for beat in range(count):
-                cycle += 1
+                cycle = max(cycle + 1, edge.leave(cycle, beat) if edge else 0)
                 if beat < count - 1:
                     continue
                 while (last_end is not None and cycle < last_end + config.group_gap) or (
@@ -101,6 +143,16 @@ def test_long_groups_lose_no_cycle():
     config = Config()
     assert config.tile_cycles(4096) == 4096
     assert config.run_cycles(4096, 3) == 3 * 4096 + config.drain_latency
+
+
+def test_alignment_costs_a_group_once():
+    """Two stages beside the group itself, a shorter one if there is no whole one."""
+    config = Config(act_format="fp16")
+    assert config.run_cycles(4096, 3) == Config().run_cycles(4096, 3) + 128 + 2
+    assert config.tile_cycles(4096) == 4096
+    assert config.run_cycles(100) == Config().run_cycles(100) + 100 + 2
+    assert replace(config, name="", lanes=8).fill_cycles(4096) == 16 + 2
+    assert Config(act_format="fp16", fp_scheme="fp_mac").fill_cycles(4096) == Config().fill_cycles(4096) == 0
 
 
 def test_nothing_is_used_twice():

@@ -4,8 +4,9 @@ import re
 from dataclasses import replace
 
 import pytest
+from amaranth.hdl import Const
 
-from mixpe.hw import datapath, pe
+from mixpe.hw import datapath, pe, shell, special
 from mixpe.hw.config import DATAPATHS, Config
 from mixpe.hw.heap import BitHeap
 from mixpe.hw.recode import digits
@@ -42,6 +43,23 @@ def test_formats(variant, tmp_path):
 @pytest.mark.parametrize("variant", VARIANTS, ids=names)
 def test_lanes(variant, tmp_path):
     prove(Config(weight_bits=2, act_bits=4, lanes=2, group=6, **variant), tmp_path)
+
+
+def aligned(weight_bits, variant, **fields):
+    return Config(weight_bits=weight_bits, group=8, **({"act_format": "fp16"} | fields | variant))
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+def test_aligned(variant, tmp_path):
+    """Aligned activations, and what elements note of infinities."""
+    configs = [aligned(weight_bits, variant, align_bits=8) for weight_bits in (2, 3, 4)]
+    prove_all([*configs, aligned(2, variant, act_format="fp8_e4m3", align_bits=8)], tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+def test_wider_aligned(variant, tmp_path):
+    prove_all([aligned(4, variant, align_bits=bits) for bits in (11, 13)], tmp_path)
 
 
 @pytest.mark.nightly
@@ -85,13 +103,24 @@ def ignore_top_activation_bit(monkeypatch):
 
 
 def never_clear(monkeypatch):
-    whole = pe.Mux
-    monkeypatch.setattr(pe, "Mux", lambda test, yes, no: no if isinstance(yes, int) else whole(test, yes, no))
+    whole = shell.Mux
+    monkeypatch.setattr(
+        shell, "Mux", lambda test, yes, no: no if isinstance(yes, int) else whole(test, yes, no)
+    )
 
 
 def recode_wrongly(monkeypatch):
     whole = pe.recode
     monkeypatch.setattr(pe, "recode", lambda weight: whole(weight ^ (weight == 5)))
+
+
+def test_forgotten_infinity_times_zero_is_found(monkeypatch, tmp_path):
+    whole = special.sign_and_nonzero
+    monkeypatch.setattr(
+        special, "sign_and_nonzero", lambda config, wires: (whole(config, wires)[0], Const(1, 1))
+    )
+    with pytest.raises(EquivalenceError, match=r"aligned8_booth is not acc"):
+        prove(aligned(4, {"datapath": "booth"}, align_bits=8), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -347,16 +347,16 @@ def test_stimulus_of_known_operands() -> None:
     a = np.array([[10, 20, 30, 40, 50, 60, 70, 80, 90]])
     layer = LayerOperands("known", a, q, np.ones((3, 1), np.float16), None, np.ones(1, np.float32))
     operands = Operands((layer,), "known")
-    stimulus = pe_stimulus(config, operands, cycles=12, end_lag=1, sum_lag=3)
+    stimulus = pe_stimulus(config, operands, cycles=12)
     assert stimulus.inputs["acts"][:5] == [10 | 20 << 8, 30 | 40 << 8, 50 | 60 << 8, 70 | 80 << 8, 90]
     assert stimulus.inputs["weights"][:5] == [0x1 | 0xE0, 0x3 | 0xC0, 0x5 | 0xA0, 0x7 | 0x80, 0x1]
     assert stimulus.inputs["group_end"][:7] == [1, 0, 1, 0, 1, 1, 0]
     sums = [10 - 40 + 90 - 160, 250 - 360 + 490 - 640, 90]
     found = stimulus.expected["sum"][:3]
     assert found == [
-        (1 + 3, sums[0] % 2**config.sum_bits),
-        (3 + 3, sums[1] % 2**config.sum_bits),
-        (4 + 3, 90),
+        (1 + 2, sums[0] % 2**config.sum_bits),
+        (3 + 2, sums[1] % 2**config.sum_bits),
+        (4 + 2, 90),
     ]
 
 

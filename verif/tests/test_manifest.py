@@ -16,6 +16,8 @@ from mixpe.gen.write import write_design
 from mixpe.hw.config import Config
 from mixpe.quant.operands import float_dtype
 from mixpe.quant.packing import pack_acts, pack_matmul, pack_outputs, pack_scales, pack_tokens, pack_weights
+from mixpe.verif.exact import codes
+from mixpe.verif.exact_float import random_acts
 from mixpe.verif.generated import EVERYTHING, LARGE, SMALL, modules, ports, verilog
 
 
@@ -98,7 +100,11 @@ def test_layout_agrees_with_packing(config):
     code, lanes = config.weight_code, config.lanes
     k = config.group + 2 if config.group < 100 else 2 * lanes + 1
     beats = config.beats(k)
-    a = rng.integers(config.act.min, config.act.max, (config.rows, k), endpoint=True)
+    if config.act_format == "int":
+        a = a_codes = rng.integers(config.act.min, config.act.max, (config.rows, k), endpoint=True)
+    else:
+        a = random_acts(rng, config.act_float, (config.rows, k))
+        a_codes = codes(a)
     q = rng.integers(code.min, code.max, (k, config.cols), endpoint=True)
     s = rng.integers(0, 1 << 16, (len(beats), config.cols), dtype=np.uint16)
     z = rng.integers(code.min, code.max, s.shape, endpoint=True) if config.zero_point else None
@@ -112,7 +118,7 @@ def test_layout_agrees_with_packing(config):
             for lane in range(lanes):
                 inner = lanes * beat + lane
                 if inner < config.group and (at := group * config.group + inner) < k:
-                    one_a[:, lane], one_q[:, lane] = a[:, at], q[at]
+                    one_a[:, lane], one_q[:, lane] = a_codes[:, at], q[at]
             last = len(acts) == sum(beats) - 1
             acts.append(assembled(layout["acts"], a=one_a, last=last))
             weights.append(assembled(layout["weights"], q=one_q))
@@ -169,7 +175,10 @@ def test_cycle_formulas():
             strict=True,
         )
     ]
-    for config in (*MANY, *several):
+    aligned = [
+        replace(config, name="", act_format="fp16", act_bits=0, datapath="shift_add") for config in several
+    ]
+    for config in (*MANY, *several, *aligned):
         read = json.loads(json.dumps(manifest(config, "", {})))
         for k in (1, 33, config.group, config.group + 1, 3 * config.group, 4096, 11008):
             for tiles in (1, 2, 5):
@@ -184,6 +193,24 @@ def test_cycle_formulas():
             assert example["run_cycles_10_tiles"] == evaluated(read, K=k, tiles=10)["run_cycles"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "least", "shift", "limit"),
+    [
+        ({"act_format": "fp16", "align_bits": 13}, -14, 11, 4095),
+        ({"act_format": "bf16", "align_bits": 8}, -126, 6, 127),
+        ({"act_format": "fp8_e4m3"}, -6, 17, 262143),
+        ({"act_format": "fp8_e5m2"}, -14, 31, 2**32 - 1),
+    ],
+)
+def test_numbers_of_aligned_arithmetic(fields, least, shift, limit):
+    told = manifest(Config(**fields), "", {})["arithmetic"]
+    assert list(told)[:4] == ["E[m,g]", "A[m,k]", "C[m,n,g]", "D[m,n,g]"]
+    assert told["E[m,g]"].endswith(f"at least {least}")
+    assert f"2**(E[m,g] - {shift})" in told["A[m,k]"]
+    assert told["A[m,k]"].endswith(f"cut to -{limit} to {limit}")
+    assert f"2**(E[m,g] - {shift})" in told["D[m,n,g]"]
+
+
 def test_widths_and_latencies():
     read = manifest(EVERYTHING, "", {})
     assert read["widths"] == {
@@ -192,5 +219,13 @@ def test_widths_and_latencies():
         "corrected_sum": EVERYTHING.corrected_bits,
     }
     assert manifest(LARGE, "", {})["widths"] == {"group_sum": 19, "row_sum": 0, "corrected_sum": 19}
+    # -(2**12 - 1) to 2**12 - 1 times -8 to 7, 128 of them.
+    assert manifest(load_config("w4a16_16x16_g128_aligned13"), "", {})["widths"] == {
+        "group_sum": 23,
+        "row_sum": 0,
+        "corrected_sum": 23,
+        "aligned_activation": 13,
+    }
+    assert manifest(load_config("w4a16_16x16_g128_fp_mac"), "", {})["widths"] == {}
     for key in ("group_beats", "group_gap", "tile_gap", "output_latency", "drain_latency"):
         assert read["latencies"][key] == getattr(EVERYTHING, key)

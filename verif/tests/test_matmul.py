@@ -31,6 +31,44 @@ CONFIGS = {
         rows=4, cols=4, group=30, datapath="carry_save", weight_signed=False, zero_point=True, lanes=2
     ),
     "2x3, carry-save, 32-bit sums": Config(rows=2, cols=3, group=3, datapath="carry_save", acc_bits=32),
+    "4x3, FP16 aligned to 13 bits": Config(
+        rows=4, cols=3, group=20, act_format="fp16", align_bits=13, datapath="booth"
+    ),
+    "3x4, FP16 exact, zero points": Config(
+        rows=3, cols=4, group=9, act_format="fp16", weight_signed=False, zero_point=True, lanes=2
+    ),
+    "5x2, BF16 aligned, carry-save": Config(
+        rows=5, cols=2, group=24, act_format="bf16", align_bits=11, datapath="carry_save", lanes=4
+    ),
+    "2x3, E4M3 exact, zero points": Config(
+        rows=2, cols=3, group=16, act_format="fp8_e4m3", zero_point=True, out_format="fp16"
+    ),
+    "3x3, E5M2 aligned, unsigned only": Config(
+        rows=3, cols=3, group=12, act_format="fp8_e5m2", align_bits=8, weight_signed=False, token_scale=True
+    ),
+    "3x4, FP16 as it is": Config(rows=3, cols=4, group=20, act_format="fp16", fp_scheme="fp_mac"),
+    "4x3, BF16 as it is, zero points": Config(
+        rows=4,
+        cols=3,
+        group=9,
+        act_format="bf16",
+        fp_scheme="fp_mac",
+        weight_signed=False,
+        zero_point=True,
+        lanes=2,
+    ),
+    "2x2, E5M2 as it is, unsigned only": Config(
+        rows=2,
+        cols=2,
+        group=16,
+        act_format="fp8_e5m2",
+        fp_scheme="fp_mac",
+        weight_bits=3,
+        weight_signed=False,
+        lanes=4,
+        out_format="fp16",
+        token_scale=True,
+    ),
     "16x16": Config(),
     "16x16, lanes": Config(
         group=64,

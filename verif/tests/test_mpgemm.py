@@ -7,11 +7,13 @@ import pytest
 
 from mixpe.hw.config import Config
 from mixpe.hw.errors import UserError
-from mixpe.hw.formats import FP16
+from mixpe.hw.formats import ACT_FORMATS, FP16
 from mixpe.quant import blas
 from mixpe.quant.bench import bench
 from mixpe.quant.golden import mpgemm
+from mixpe.quant.operands import float_dtype
 from mixpe.verif.exact import codes, random_operands, reference
+from mixpe.verif.exact_float import float_reference, random_float_operands
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint64])
@@ -27,6 +29,81 @@ def test_any_integer_dtype_and_layout(dtype):
     np.testing.assert_array_equal(codes(mpgemm(*strided, config=config)), expected)
     fortran = [np.asfortranarray(x) for x in (a, q, s, z)]
     np.testing.assert_array_equal(codes(mpgemm(*fortran, config=config)), expected)
+
+
+SCHEMES = [{"align_bits": 13}, {"fp_scheme": "fp_mac", "lanes": 2}]
+
+
+def floats(act_format: str, scheme: dict, **fields) -> Config:
+    return Config(act_format=act_format, **scheme, **fields)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("act_format", ACT_FORMATS)
+def test_any_layout_of_floats(act_format, scheme):
+    config = floats(act_format, scheme, group=4, zero_point=True)
+    rng = np.random.default_rng(7)
+    a, q, s, z, _ = random_float_operands(rng, config, 6, 9, 4)
+    expected = float_reference(a, q, s, z, None, config)
+    strided = [np.repeat(x, 2, axis=1)[:, ::2] for x in (a, q, s, z)]
+    reverse = [x[::-1, ::-1] for x in (np.ascontiguousarray(x[::-1, ::-1]) for x in (a, q, s, z))]
+    fortran = [np.asfortranarray(x) for x in (a, q, s, z)]
+    for operands in ((a, q.astype(np.int8), s, z), strided, reverse, fortran):
+        before = codes(np.ascontiguousarray(operands[0]))
+        np.testing.assert_array_equal(codes(mpgemm(*operands, config=config)), expected)
+        np.testing.assert_array_equal(codes(np.ascontiguousarray(operands[0])), before)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_tiles_of_floats(scheme):
+    """More rows and columns than one tile, infinities in some rows: every element as if it were alone."""
+    config = floats("fp16", scheme, group=32, zero_point=True, token_scale=True)
+    rng = np.random.default_rng(8)
+    a, q, s, z, t = random_float_operands(rng, config, 513, 70, 1030, "plain", specials=False)
+    a[[0, 256, 300], [1, 33, 69]] = np.inf, -np.inf, np.inf
+    out = codes(mpgemm(a, q, s, z, t=t, config=config))
+    places = [(0, 0), (255, 511), (256, 512), (511, 1023), (512, 1029), (512, 0)]
+    places += [(i, j) for i in (0, 256, 300) for j in range(500, 524)]
+    assert np.isinf(out.view(np.float32)[256:301:44, 500:524]).any()
+    for i, j in places:
+        one = a[i : i + 1], q[:, j : j + 1], s[:, j : j + 1], z[:, j : j + 1], t[i : i + 1]
+        assert out[i, j] == float_reference(*one, config)[0, 0]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("act_format", ACT_FORMATS)
+def test_no_warnings_of_any_float(act_format, scheme):
+    """Every code, signalling NaN too, alone and with neighbours."""
+    bits = ACT_FORMATS[act_format].bits
+    every = np.arange(1 << bits).astype(f"u{bits // 8}").view(float_dtype(ACT_FORMATS[act_format]))
+    for group in (1, 4):
+        config = floats(act_format, scheme, group=group, out_format="fp16", zero_point=True)
+        a, ones = every.reshape(-1, 4), np.ones((4, 1), int)
+        s, z = np.full((4 // group, 1), 65504, np.float16), np.zeros((4 // group, 1), int)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            mpgemm(a, ones, s, z, config=config)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("act_format", ACT_FORMATS)
+def test_refuses_floats_of_another_type(act_format, scheme):
+    config, own = floats(act_format, scheme), float_dtype(ACT_FORMATS[act_format])
+    q, s = np.zeros((2, 1), np.int8), np.zeros((1, 1), np.float16)
+    others = {np.dtype(kind) for kind in (np.int8, np.uint16, bool, np.float32, np.float64)}
+    others |= {float_dtype(form) for form in ACT_FORMATS.values()}
+    for dtype in others - {own}:
+        with pytest.raises(UserError) as error:
+            mpgemm(np.zeros((1, 2), dtype), q, s, config=config)
+        assert str(error.value) == f"a must have dtype {own} for act_format {act_format}, not {dtype}"
+    with pytest.raises(
+        UserError, match=rf"^a must have dtype {own} for act_format {act_format}, not float64$"
+    ):
+        mpgemm([[1.0, 2.0]], q, s, config=config)
+    with pytest.raises(UserError, match=r"^a must have at least one row and one column, not shape \(0, 2\)$"):
+        mpgemm(np.zeros((0, 2), own), q, s, config=config)
+    with pytest.raises(UserError, match=rf"^a must have an integer dtype, not {own}$"):
+        mpgemm(np.zeros((1, 2), own), q, s, config=Config())
 
 
 def test_no_warnings():

@@ -9,6 +9,7 @@ import pytest
 
 from mixpe.hw.config import Config
 from mixpe.hw.errors import UserError
+from mixpe.hw.formats import IntFormat
 from mixpe.quant.bits import from_beats, to_beats
 from mixpe.quant.golden import mpgemm
 from mixpe.quant.packing import (
@@ -28,12 +29,17 @@ from mixpe.quant.packing import (
     unpack_tokens,
     unpack_weights,
 )
+from mixpe.verif.exact import codes
+from mixpe.verif.exact_float import random_acts
 
 
 def operands(config: Config, m: int, k: int, n: int, seed: int = 0) -> tuple[Any, Any, Any, Any, Any]:
     rng = np.random.default_rng(seed)
     code, groups = config.weight_code, -(-k // config.group)
-    a = rng.integers(config.act.min, config.act.max, (m, k), endpoint=True)
+    if isinstance(config.act_code, IntFormat):
+        a = rng.integers(config.act.min, config.act.max, (m, k), endpoint=True)
+    else:
+        a = random_acts(rng, config.act_float, (m, k))
     q = rng.integers(code.min, code.max, (k, n), endpoint=True)
     s = rng.integers(0, 1 << 16, (groups, n), dtype=np.uint16).view(np.float16)
     z = rng.integers(code.min, code.max, (groups, n), endpoint=True) if config.zero_point else None
@@ -49,6 +55,7 @@ def expected_streams(a, q, s, z, t, config: Config) -> Beats:
     """The layout, one field at a time, in plain Python."""
     (m, k), n = a.shape, q.shape[1]
     ab, wb, lanes = config.act_bits, config.weight_bits, config.lanes
+    a = a if config.act_format == "int" else codes(a)
     beats = Beats()
     for row, col in product(range(0, m, config.rows), range(0, n, config.cols)):
         for g, start in enumerate(range(0, k, config.group)):
@@ -70,8 +77,8 @@ def expected_streams(a, q, s, z, t, config: Config) -> Beats:
                     scales |= (int(z[g, col + j]) % 2**wb) << (16 * config.cols + wb * j)
             beats.scales.append(scales)
         if t is not None:
-            codes = t.view(np.uint32)[row : row + config.rows].tolist()
-            beats.tokens.extend(codes + [0] * (config.rows - len(codes)))
+            words = t.view(np.uint32)[row : row + config.rows].tolist()
+            beats.tokens.extend(words + [0] * (config.rows - len(words)))
     return beats
 
 
@@ -84,6 +91,10 @@ CONFIGS = [
     ODD,
     Config(rows=4, cols=5, group=6, lanes=8, act_bits=16, weight_bits=8, zero_point=True, token_scale=True),
     Config(rows=2, cols=2, group=7, act_bits=11, weight_bits=7, weight_signed=False, zero_point=True),
+    Config(rows=3, cols=2, group=5, lanes=2, act_format="fp16", align_bits=13),
+    Config(rows=2, cols=3, group=6, lanes=4, act_format="bf16", align_bits=8, zero_point=True),
+    Config(rows=3, cols=1, group=9, lanes=8, act_format="fp8_e4m3", token_scale=True),
+    Config(rows=1, cols=2, group=4, act_format="fp8_e5m2", fp_scheme="fp_mac", weight_bits=3),
 ]
 
 
@@ -107,6 +118,59 @@ def test_layout_of_a_known_product():
     assert beats.tokens == [0x3F800000, 0xBF800000]
 
 
+FLOATS = {
+    "fp16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "fp8_e4m3": ml_dtypes.float8_e4m3fn,
+    "fp8_e5m2": ml_dtypes.float8_e5m2,
+}
+
+
+@pytest.mark.parametrize(
+    ("act_format", "one", "infinite"),
+    [
+        ("fp16", 0x3C00, 0x7C00),
+        ("bf16", 0x3F80, 0x7F80),
+        ("fp8_e4m3", 0x38, 0x7F),
+        ("fp8_e5m2", 0x3C, 0x7C),
+    ],
+)
+def test_layout_of_known_floats(act_format, one, infinite):
+    """Written out by hand: 2 rows, 2 lanes, K = 3; 1, -1, and in the second row infinity (or NaN), -0, -1."""
+    config = Config(rows=2, cols=1, lanes=2, act_format=act_format, fp_scheme="fp_mac")
+    a = np.array([[1, -1, 1], [np.inf if act_format != "fp8_e4m3" else np.nan, -0.0, -1]])
+    bits = 8 if "fp8" in act_format else 16
+    minus, sign = one | 1 << (bits - 1), 1 << (bits - 1)
+    first = one | minus << bits | infinite << (2 * bits) | sign << (3 * bits)
+    second = one | minus << (2 * bits) | 1 << (4 * bits)
+    assert pack_acts(a.astype(FLOATS[act_format]), config) == [first, second]
+
+
+@pytest.mark.parametrize("act_format", FLOATS)
+def test_every_float_code_survives(act_format):
+    """NaN payloads, the signs of zeros and NaN, subnormals: packing moves bits."""
+    bits = 8 if "fp8" in act_format else 16
+    config = Config(rows=8, act_format=act_format, fp_scheme="fp_mac", lanes=8)
+    every = np.arange(1 << bits).reshape(8, -1)
+    a = every.astype(f"u{bits // 8}").view(FLOATS[act_format])
+    back = unpack_acts(pack_acts(a, config), a.shape[1], config)
+    assert back.dtype == FLOATS[act_format]
+    np.testing.assert_array_equal(codes(back), every)
+
+
+@pytest.mark.parametrize("act_format", FLOATS)
+def test_refuses_activations_of_another_type(act_format):
+    config, own = Config(act_format=act_format, fp_scheme="fp_mac"), np.dtype(FLOATS[act_format])
+    for dtype in {np.int8, np.uint16, np.float32, np.float64, bool, *FLOATS.values()} - {FLOATS[act_format]}:
+        with pytest.raises(UserError) as error:
+            pack_acts(np.zeros((2, 3), dtype), config)
+        assert str(error.value) == (
+            f"a must have dtype {own} for act_format {act_format}, not {np.dtype(dtype)}"
+        )
+    with pytest.raises(UserError, match=r"^a must have an integer dtype, not "):
+        pack_acts(np.zeros((2, 3), own), Config())
+
+
 def test_tiles_go_across_then_down():
     assert list(tiles(5, 3, Config(rows=2, cols=2))) == [(0, 0), (0, 2), (2, 0), (2, 2), (4, 0), (4, 2)]
 
@@ -120,7 +184,12 @@ def test_every_group_starts_a_beat():
 def test_unpacking_inverts_packing(config):
     k = 3 * config.group - 1
     a, q, s, z, t = operands(config, config.rows, k, config.cols)
-    np.testing.assert_array_equal(unpack_acts(pack_acts(a, config), k, config), a)
+    a_back = unpack_acts(pack_acts(a, config), k, config)
+    if isinstance(config.act_code, IntFormat):
+        np.testing.assert_array_equal(a_back, a)
+    else:
+        assert a_back.dtype == a.dtype
+        np.testing.assert_array_equal(codes(a_back), codes(a))
     np.testing.assert_array_equal(unpack_weights(pack_weights(q, config), k, config), q)
     s_back, z_back = unpack_scales(pack_scales(s, z, config), k, config)
     np.testing.assert_array_equal(s_back.view(np.uint16), s.view(np.uint16))
@@ -140,8 +209,8 @@ def test_outputs(out_format, size):
     config = Config(rows=3, cols=4, out_format=out_format)
     bits, (m, n) = config.out.bits, size
     dtype = {"fp32": np.float32, "fp16": np.float16, "bf16": ml_dtypes.bfloat16}[out_format]
-    codes = np.random.default_rng(0).integers(0, 1 << bits, size, dtype=f"u{bits // 8}")
-    beats = pack_outputs(codes.view(dtype), config)
+    words = np.random.default_rng(0).integers(0, 1 << bits, size, dtype=f"u{bits // 8}")
+    beats = pack_outputs(words.view(dtype), config)
     assert len(beats) == len(list(tiles(m, n, config))) * 3
     for tile, (row, col) in enumerate(tiles(m, n, config)):
         for i in range(3):
@@ -149,15 +218,17 @@ def test_outputs(out_format, size):
             assert beat >> (4 * bits) == (i == 2)
             for j in range(4):
                 inside = row + i < m and col + j < n
-                assert bit_fields(beat, j * bits, bits) == (codes[row + i, col + j] if inside else 0)
+                assert bit_fields(beat, j * bits, bits) == (words[row + i, col + j] if inside else 0)
     back = unpack_outputs(beats, m, n, config)
     assert back.dtype == dtype
-    np.testing.assert_array_equal(back.view(codes.dtype), codes)
+    np.testing.assert_array_equal(back.view(words.dtype), words)
 
 
-def test_streams_hold_the_whole_product():
+@pytest.mark.parametrize("acts", [{}, {"act_format": "fp8_e5m2"}, {"act_format": "bf16", "align_bits": 9}])
+def test_streams_hold_the_whole_product(acts):
     """Unpacked tile by tile, multiplied by the golden model, packed again: the product and its padding."""
-    config = Config(rows=3, cols=4, group=6, lanes=4, zero_point=True, token_scale=True, weight_signed=False)
+    fields = {"zero_point": True, "token_scale": True, "weight_signed": False, **acts}
+    config = Config(rows=3, cols=4, group=6, lanes=4, **fields)
     arrays = operands(config, 7, 20, 9)
     beats, k = pack_matmul(*arrays, config), 20
     results = []

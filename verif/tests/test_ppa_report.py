@@ -142,7 +142,7 @@ def test_markdown_ratios():
         ["`w4a8_heap`", "700.0", "7.00", "1.00", "0.70x", "0.67x", "0.47x"],
         ["`w4a8_heap_4`", "too slow", "-", "-", "-", "-", "-"],
     ]
-    rows = section(text, "### W4A8 over INT8: area efficiency x power efficiency")[1:]
+    rows = section(text, "### W4A8: area efficiency x power efficiency")[1:]
     assert [row[-3:] for row in rows] == [
         ["1.88x", "1.00x", "1.88x"],
         ["2.29x", "1.00x", "2.29x"],

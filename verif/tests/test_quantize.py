@@ -17,6 +17,13 @@ from mixpe.quant.quantize import (
     quantize_weights,
 )
 
+LARGEST = {"fp16": 65504, "bf16": (2 - 2**-7) * 2.0**127, "fp8_e4m3": 448, "fp8_e5m2": 57344}
+FLOATS = {
+    "fp16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "fp8_e4m3": ml_dtypes.float8_e4m3fn,
+    "fp8_e5m2": ml_dtypes.float8_e5m2,
+}
 KINDS = [(True, False), (True, True), (False, True)]
 
 
@@ -124,6 +131,101 @@ def test_activations(bits, name):
         assert exact(np.nextafter(t[i], np.float32(0))) < least <= exact(t[i])
 
 
+def numbers(act_format: str) -> np.ndarray:
+    """Every number of a format from 0 up, in float64; of two neighbours, that of even index is even."""
+    dtype = np.dtype(FLOATS[act_format])
+    values = np.arange(1 << (8 * dtype.itemsize - 1), dtype=f"u{dtype.itemsize}").view(dtype)
+    with np.errstate(invalid="ignore"):  # signalling NaN
+        return values[np.isfinite(values)].astype(np.float64)
+
+
+def floating(act_format: str, **fields) -> Config:
+    return Config(act_format=act_format, align_bits=13, **fields)
+
+
+@pytest.mark.parametrize("act_format", FLOATS)
+def test_floating_point_activations_round_once_to_nearest_even(act_format):
+    """Every number, every tie, and what is next to a tie in float64."""
+    values = numbers(act_format)
+    assert values[-1] == LARGEST[act_format]
+    low, high = values[:-1], values[1:]
+    ties = (low + high) / 2
+    even = np.where(np.arange(len(ties)) % 2, high, low)
+    x = np.stack([low, high, ties, np.nextafter(ties, 0), np.nextafter(ties, np.inf)])
+    a, t = quantize_activations(np.concatenate([x, -x]), floating(act_format))
+    assert a.dtype == FLOATS[act_format]
+    assert (t.dtype, t.tolist()) == (np.float32, [1.0] * 10)
+    expected = np.stack([low, high, even, low, high])
+    np.testing.assert_array_equal(a.astype(np.float64), np.concatenate([expected, -expected]))
+    np.testing.assert_array_equal(
+        np.signbit(a.astype(np.float32)), np.repeat([False, True], 5)[:, None] | (a < 0)
+    )
+
+
+@pytest.mark.parametrize("name", ["normal", "tiny", "below", "large", "spread"])
+@pytest.mark.parametrize("act_format", FLOATS)
+def test_scaled_floating_point_activations(act_format, name):
+    values = numbers(act_format)
+    target = min(LARGEST[act_format], 2**16)
+    config = floating(act_format, token_scale=True)
+    x = distribution(name, (5, 40), seed=3).astype(np.float64)
+    x[3] = 0
+    scales = quantize_activations(x, config)[1].astype(np.float64)
+    # Beside what is there: ties, and what float64 divides into a tie.
+    some = np.random.default_rng(5).integers(np.searchsorted(values, target), size=10)
+    ties = (values[some] + values[some + 1]) / 2 * scales[:, None]
+    x[:, 10:40] = np.concatenate([ties, np.nextafter(ties, 0), np.nextafter(ties, np.inf)], axis=1)
+    x[3] = 0
+    a, t = quantize_activations(x, config)
+    assert (a.dtype, t.dtype, t.shape) == (FLOATS[act_format], np.float32, (5,))
+    assert (t[3], a[3].astype(np.float64).any()) == (0, False)
+    for i in (0, 1, 2, 4):
+        step = exact(t[i])
+        least = max(abs(exact(value)) for value in x[i]) / exact(target)
+        assert exact(np.nextafter(t[i], np.float32(0))) < least <= step
+        for value, code in zip(x[i], a[i], strict=True):
+            index = int(np.searchsorted(values, abs(float(code))))
+            assert values[index] == abs(float(code))
+            error = abs(exact(value) - step * exact(code))
+            for other in values[[i for i in (index - 1, index + 1) if 0 <= i < len(values)]]:
+                distance = abs(abs(exact(value)) - step * exact(other))
+                assert error < distance or (error == distance and index % 2 == 0)
+
+
+@pytest.mark.parametrize(
+    ("act_format", "accepted", "refused"),
+    [
+        ("fp16", np.nextafter(65520, 0), 65520.0),
+        ("bf16", np.nextafter((2 - 2**-8) * 2.0**127, 0), (2 - 2**-8) * 2.0**127),
+        ("fp8_e4m3", 464.0, np.nextafter(464, 500)),  # the tie rounds to 448, which is even
+        ("fp8_e5m2", np.nextafter(61440, 0), 61440.0),
+    ],
+)
+def test_floating_point_activations_beyond_the_largest(act_format, accepted, refused):
+    config, largest = floating(act_format), LARGEST[act_format]
+    a, _ = quantize_activations([[accepted, -accepted]], config)
+    assert a.astype(np.float64).tolist() == [[largest, -largest]]
+    message = (
+        rf"x\[1, 0\] must be at most {largest:g} in magnitude for act_format {act_format} with token_scale"
+    )
+    for value in (refused, 1e300, np.finfo(np.float64).max):
+        with pytest.raises(UserError, match=message.replace("+", r"\+")):
+            quantize_activations([[0.0, 1.0], [-value, value]], config)
+    a, t = quantize_activations([[refused]], floating(act_format, token_scale=True))
+    assert float(a[0, 0]) * float(t[0]) == pytest.approx(refused, rel=1e-2)
+
+
+@pytest.mark.parametrize("act_format", FLOATS)
+@pytest.mark.parametrize("scheme", [{"fp_scheme": "aligned", "align_bits": 13}, {"fp_scheme": "fp_mac"}])
+def test_scaled_floating_point_activations_leave_room_in_the_sums(act_format, scheme):
+    config = Config(act_format=act_format, token_scale=True, group=64, **scheme)
+    x, w = np.full((1, 256), 3.0), np.full((256, 1), 7.0)
+    a, t = quantize_activations(x, config)
+    weights = quantize_weights(w, config)
+    out = mpgemm(a, weights.q, weights.s, weights.z, t=t, config=config)
+    assert out[0, 0] == pytest.approx(3 * 7 * 256, rel=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
 def test_any_float_dtype(dtype):
     w = distribution("normal", (20, 4)).astype(dtype)
@@ -176,6 +278,9 @@ def test_refused_activations():
         quantize_activations([[127e41]], Config())
     with pytest.raises(UserError, match=r"x must be a non-empty matrix \[M, K\]"):
         quantize_activations([1.0], Config())
+    scaled = Config(act_format="fp8_e4m3", token_scale=True)
+    with pytest.raises(UserError, match="x needs a scale of 1e\\+41, beyond float32's largest"):
+        quantize_activations([[448e41]], scaled)
 
 
 def test_refused_dequantization():

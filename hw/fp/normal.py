@@ -1,0 +1,55 @@
+"""Operands of floating-point elements, made once at the array's edge (`mixpe.hw.float_forms`)."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+
+from ..float_forms import NormalFormat, ScaledDigits, normal_format
+from ..formats import FloatFormat
+from .normalize import named, normalize, powers_below
+
+
+def normalized(m: Module, code: Value, form: FloatFormat) -> Value:
+    """The normal code (`normal_format`) of a code of `form`."""
+    f = form.fraction_bits
+    normal = normal_format(form)
+    fraction, field, sign = code[:f], code[f:-1], code[-1]
+    special = field.all() & (Const(1) if form.infinities else fraction.all())
+    hidden = named(m, field.any(), name="hidden")
+    significand, zeros = normalize(m, Cat(fraction, hidden), powers_below(f + 1), name="normal")
+    exponent = (Cat(field[0] | ~hidden, field[1:]) + f - zeros)[: normal.exponent_bits]
+    nan = fraction.any()
+    return Cat(
+        significand[: f - 1],
+        Mux(special, nan, significand[f - 1]),
+        (exponent & significand[-1].replicate(len(exponent))) | special.replicate(len(exponent)),
+        sign,
+    )
+
+
+def recoded(code: Value, form: NormalFormat) -> Value:
+    """A normal code with its significand in radix 4 (Booth 1951, MacSorley 1961), to be multiplied.
+
+    In place of the fraction: digits -1, 0, 1 or 2, as numbers modulo 4, lowest first (of twice the
+    significand if the fraction bits are odd in number), then a bit: whether the top digit is 2, else it is 1.
+    With a special exponent that bit is high for NaN.
+    """
+    f = form.fraction_bits
+    special = code[f:-1][-form.special_ones :].all()
+    bits = Cat(Const(0, f % 2), code[:f])
+    wires: list[Value] = []
+    carry: Value = Const(0, 1)
+    for low in range(0, len(bits), 2):
+        first, second = bits[low], bits[low + 1]
+        wires += [first ^ carry, second ^ (first & carry)]
+        carry = second & (first | carry)
+    return Cat(*wires, Mux(special, code[f - 1], carry), code[f:])
+
+
+def digits_of(m: Module, code: Value, digits: ScaledDigits) -> Value:
+    """The wires of the two's-complement `code` of `digits.bits` bits."""
+    word = Signal(digits.wires, name="digits")
+    low = -(1 << (digits.bits - 1))
+    with m.Switch(code):
+        for value in range(low, -low):
+            with m.Case(value % (1 << digits.bits)):
+                m.d.comb += word.eq(digits.encode(value))
+    return word

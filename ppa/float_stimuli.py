@@ -1,0 +1,131 @@
+"""What floating-point elements get while their energy is measured, and the sums they must give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from ..hw.config import Config
+from ..hw.float_forms import AccumulatorFormat, normalized_code, recoded_bits, recoded_code, word_code
+from ..hw.formats import FloatFormat
+from ..quant.float_sums import float_sums
+from .gates import Stimulus
+from .operands import CYCLES, SUM_LAG, Operands, Walk, layer_operands, pe_walk, port_values, walk_stimulus
+
+
+def fp_mac_stimulus(config: Config) -> Stimulus:
+    """Of integer weights and activations as they are, sums in FP32."""
+    operands = layer_operands(config)
+    walk = pe_walk(config, operands, CYCLES - SUM_LAG)
+    inputs = {
+        "weights": port_values(walk.weights, config.weight_wires, config.weight_digits.encode),
+        "acts": _floats(walk.acts, config),
+    }
+    sums = [_codes(_lone(walk.acts[own], walk.weights[own]), np.uint32) for own in walk.beats()]
+    return _checked(walk, inputs, sums, config.float_sum, operands)
+
+
+def float_mac_stimulus(config: Config, total: AccumulatorFormat, early: Sequence[str]) -> Stimulus:
+    """Of weights that were dequantized to FP16 beforehand, sums in the format of `total`."""
+    operands = layer_operands(config)
+    walk = pe_walk(config, operands, CYCLES - len(early[:1]) - SUM_LAG)
+    weights = _dequantized(walk, operands, config)
+    inputs = {"weights": _factors(weights, config), "acts": _floats(walk.acts, config)}
+    sums = _products_sums(walk, weights, total)
+    return _checked(walk, inputs, sums, total, operands, early)
+
+
+def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: Sequence[str]) -> Stimulus:
+    """Of unsigned codes with zero points and FP16 scales, that the element makes FP16 weights of."""
+    config = replace(config, weight_signed=False, zero_point=True, name="")
+    operands = layer_operands(config)
+    walk = pe_walk(config, operands, CYCLES - len(early[:1]) - SUM_LAG)
+    half = 1 << (config.weight_bits - 1)
+    zeros, scales = (np.zeros((len(walk), 1), dtype) for dtype in (np.int64, np.float16))
+    for group, own in zip(walk.groups, walk.beats(), strict=True):
+        layer = operands.layers[group.layer]
+        assert layer.z is not None
+        zeros[own] = layer.z[group.start // config.group, group.n]
+        scales[own] = layer.s[group.start // config.group, group.n]
+    weights = _dequantized(walk, operands, config)
+    inputs = {
+        "weights": port_values(walk.weights + half * (walk.useful > 0)[:, None], config.weight_bits),
+        "zeros": port_values(zeros, config.weight_bits),
+        "scales": _floats(scales, config),
+        "acts": _floats(walk.acts, config),
+    }
+    sums = _products_sums(walk, weights, total)
+    return _checked(walk, inputs, sums, total, operands, early)
+
+
+def _lone(acts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The FP32 sum of one group: activations and weights [beats, lanes]."""
+    a, q = acts.reshape(1, -1), weights.reshape(-1, 1)
+    return float_sums(a, q, None, acts.shape[1])
+
+
+def _dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
+    """float16 weights [beats, lanes]: the group's scale times its steps, rounded once."""
+    weights = np.zeros(walk.weights.shape, np.float16)
+    half = 0 if config.weight_signed else 1 << (config.weight_bits - 1)
+    for group, own in zip(walk.groups, walk.beats(), strict=True):
+        layer, g = operands.layers[group.layer], group.start // config.group
+        zero = 0 if layer.z is None else int(layer.z[g, group.n]) - half
+        # Exact in float32 before the one rounding: 11 bits times 5.
+        steps = (walk.weights[own] - zero).astype(np.float32)
+        weights[own] = (steps * layer.s[g, group.n].astype(np.float32)).astype(np.float16)
+    return weights
+
+
+def _products_sums(walk: Walk, weights: np.ndarray, total: AccumulatorFormat) -> list[int]:
+    """Codes of `total.out` of each group's sum of exact products, rounded after each addition."""
+    sums = []
+    for own in walk.beats():
+        pairs = zip(weights[own].ravel().tolist(), walk.acts[own].ravel().tolist(), strict=True)
+        code = 0
+        for w, a in pairs:
+            code = _rounded(Fraction(total.out.decode(code)) + Fraction(w) * Fraction(a), total.out)
+        sums.append(code)
+    return sums
+
+
+def _rounded(value: Fraction, form: FloatFormat) -> int:
+    """The code of the nearest number; a float64 holds the sum of products of real operands."""
+    assert Fraction(float(value)) == value
+    return form.encode(float(value))
+
+
+def _floats(values: np.ndarray, config: Config) -> list[int]:
+    """Port patterns of floating-point operands [beats, lanes], as elements take them."""
+    form = config.act_float
+    codes = values.view(f"u{form.bits // 8}").astype(np.int64)
+    return port_values(codes, config.act_normal.bits, lambda code: normalized_code(code, form))
+
+
+def _factors(values: np.ndarray, config: Config) -> list[int]:
+    """As `_floats`, of the operand that is multiplied digit by digit."""
+    form, normal = config.act_float, config.act_normal
+    codes = values.view(f"u{form.bits // 8}").astype(np.int64)
+    return port_values(
+        codes, recoded_bits(normal), lambda code: recoded_code(normalized_code(code, form), normal)
+    )
+
+
+def _codes(sums: np.ndarray, dtype: type) -> int:
+    return int(sums.view(dtype)[0, 0])
+
+
+def _checked(
+    walk: Walk,
+    inputs: Mapping[str, Sequence[int]],
+    sums: Sequence[int],
+    total: AccumulatorFormat,
+    operands: Operands,
+    early: Sequence[str] = (),
+) -> Stimulus:
+    """Checks the accumulators' words; a zero's sign is any."""
+    words = [word_code(code, total) for code in sums]
+    made = walk_stimulus(walk, inputs, words, total.bits, operands, early)
+    value = f"(sum[{total.bits - 2}:0] == 0 ? 0 : sum)"
+    return replace(made, expected={"word": made.expected["sum"]}, derived={"word": (total.bits, value)})

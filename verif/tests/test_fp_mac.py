@@ -1,0 +1,369 @@
+"""Floating-point elements against NumPy's float32 in the same order, under both simulators."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.sim import Simulator
+
+from mixpe.hw.config import Config
+from mixpe.hw.errors import UserError
+from mixpe.hw.float_baselines import DequantizeFirstFloatPE, FloatMacPE
+from mixpe.hw.float_forms import (
+    POSITIONS,
+    ScaledDigits,
+    accumulator_format,
+    float_code,
+    normal_format,
+    normalized_code,
+    recoded_bits,
+    recoded_code,
+    word_code,
+)
+from mixpe.hw.formats import BF16, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat
+from mixpe.hw.fp import accumulate
+from mixpe.hw.fp.normal import digits_of, normalized, recoded
+from mixpe.hw.fp_mac import FloatIntPE
+from mixpe.verif.benches.float_bank import play
+
+# Of elements that refuse their configuration.
+pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+
+GROUP = 128
+SIMULATORS = ("icarus", "verilator")
+DTYPES = {
+    "fp16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "fp8_e4m3": ml_dtypes.float8_e4m3fn,
+    "fp8_e5m2": ml_dtypes.float8_e5m2,
+}
+NAN = {FP32: 0x7FC00000, FP16: 0x7E00}
+
+
+def values(codes, form):
+    """float32 of the codes."""
+    unsigned = np.uint8 if form.bits == 8 else np.uint16
+    return codes.astype(unsigned).view(DTYPES[form.name]).astype(np.float32)
+
+
+def act_codes(rng, form: FloatFormat, kind, shape):
+    """Codes [groups, cycles, lanes] of the kinds of `KINDS`."""
+    sign = 1 << (form.bits - 1)
+    signs = rng.integers(0, 2, shape) * sign
+    largest = form.largest
+    if kind == "any":
+        return rng.integers(0, 1 << form.bits, shape)
+    if kind == "finite":
+        return rng.integers(0, largest + 1, shape) | signs
+    if kind == "near":
+        low, high = (form.bias - 2) << form.fraction_bits, (form.bias + 2) << form.fraction_bits
+        return rng.integers(low, high, shape) | signs
+    if kind == "subnormal":
+        return rng.integers(0, 2 << form.fraction_bits, shape) | signs
+    if kind == "cancel":
+        codes = rng.integers(1, largest + 1, shape) | signs
+        codes[:, 1::2] = np.clip(
+            (codes[:, ::2] & ~sign) + rng.integers(-1, 2, codes[:, ::2].shape), 0, largest
+        )
+        codes[:, 1::2] |= ~codes[:, ::2] & sign
+        return codes
+    if kind == "huge":
+        codes = rng.integers(0, 3 << form.fraction_bits, shape) | signs
+        codes[:, 0] = largest | signs[:, 0]
+        codes[:, -1] = largest | (~signs[:, 0] & sign)
+        return codes
+    if kind == "special":
+        codes = rng.integers(0, largest + 1, shape) | signs
+        rare = rng.random(shape) < 0.02
+        codes[rare] = rng.choice([largest + 1, largest + 1 + sign, 0, sign, form.nan], shape)[rare]
+        return codes
+    # Ties: powers of two, of which some are half a unit in the last place of others, or near it.
+    base = rng.integers(0, form.field_max + 1, (shape[0], 1, 1))
+    fields = np.clip(base - rng.choice([0, 21, 22, 23, 24, 25], shape), 0, form.field_max)
+    return fields << form.fraction_bits | (rng.random(shape) < 0.3) | signs
+
+
+KINDS = ("any", "finite", "near", "subnormal", "cancel", "huge", "special", "ties")
+
+
+def tree(products):
+    """The float32 sum of the last axis in pairs."""
+    while products.shape[-1] > 1:
+        products = products[..., ::2] + products[..., 1::2]
+    return products[..., 0]
+
+
+def float32_sums(products):
+    """uint32 codes of the groups [groups, cycles, lanes], each sum rounded, NaN canonical."""
+    total = np.zeros(len(products), np.float32)
+    with np.errstate(all="ignore"):
+        for cycle in range(products.shape[1]):
+            total = total + tree(products[:, cycle])
+    assert total.dtype == np.float32
+    return np.where(np.isnan(total), NAN[FP32], total.view(np.uint32))
+
+
+def float16_sums(weights, acts):
+    """Codes of FP16 sums of exact products of float32 [groups, cycles]: integers in units of 2**-48."""
+    infinity, sums = 1 << (16 + 48), []
+    for own_weights, own_acts in zip(weights.astype(float), acts.astype(float), strict=True):
+        total, special = 0, 0.0
+        for product in own_weights * own_acts:  # exact in float64
+            if not np.isfinite(product) or special:
+                special += product
+                continue
+            total += int(product * 2**48)
+            step = 1 << max(24, abs(total).bit_length() - 11)
+            whole, rest = divmod(abs(total), step)
+            whole += 2 * rest > step or (2 * rest == step and whole & 1)
+            total = whole * step * (1 if total > 0 else -1)
+            special = 0.0 if abs(total) < infinity else np.copysign(np.inf, total)
+        value = np.float16(special or total * 2.0**-48)
+        sums.append(NAN[FP16] if np.isnan(value) else int(value.view(np.uint16)))
+    return np.array(sums)
+
+
+def packed(words, bits):
+    """Words of lanes [..., lanes] as Python integers, the first lane lowest, a cycle after the other."""
+    lanes = words.reshape(-1, words.shape[-1]).astype(object)
+    return (lanes << (bits * np.arange(words.shape[-1]).astype(object))).sum(axis=1)
+
+
+def normal_codes(codes, form):
+    table = np.array([normalized_code(code, form) for code in range(1 << form.bits)])
+    return table[codes]
+
+
+def encoded(weights, bits):
+    digits = ScaledDigits(bits)
+    low = -1 << (bits - 1)
+    return np.array([digits.encode(value) for value in range(low, -low)])[weights - low]
+
+
+@dataclass
+class Case:
+    """An element, its operands and the groups' sums."""
+
+    name: str
+    make: Any
+    words: dict[str, np.ndarray]
+    expected: np.ndarray
+
+
+def config(form: FloatFormat = FP16, **fields):
+    return Config(group=GROUP, rows=1, cols=1, act_format=form.name, fp_scheme="fp_mac", **fields)
+
+
+def _named(how):
+    return "".join(f"_{value}" for value in how.values())
+
+
+def groups_of(rng, form, count, lanes):
+    """Codes [groups, cycles, lanes]: `count` groups of each kind."""
+    shape = (count, GROUP // lanes, lanes)
+    return np.concatenate([act_codes(rng, form, kind, shape) for kind in KINDS])
+
+
+def int_case(rng, form, count, lanes=1, bits=4, **how):
+    acts = groups_of(rng, form, count, lanes)
+    weights = rng.integers(-1 << (bits - 1), 1 << (bits - 1), acts.shape)
+    repeat = rng.random(len(acts)) < 0.5
+    weights[repeat, 1::2] = weights[repeat, ::2]
+    with np.errstate(all="ignore"):
+        products = weights.astype(np.float32) * values(acts, form)
+    name = f"int{bits}_{form.name}_{lanes}{_named(how)}"
+    return Case(
+        name,
+        lambda modules: FloatIntPE(config(form, name=name, weight_bits=bits, lanes=lanes, **how), modules),
+        {
+            "acts": packed(normal_codes(acts, form), normal_format(form).bits),
+            "weights": packed(encoded(weights, bits), ScaledDigits(bits).wires),
+        },
+        float32_sums(products),
+    )
+
+
+def float_case(rng, count, lanes=1, out=FP32, pipelined=False, **how):
+    acts, weights = (groups_of(rng, FP16, count, lanes) for _ in range(2))
+    rng.shuffle(weights[:-count])
+    halves = [values(x, FP16) for x in (weights, acts)]
+    with np.errstate(all="ignore"):
+        expected = (
+            float32_sums(halves[0] * halves[1]) if out is FP32 else float16_sums(*(x[..., 0] for x in halves))
+        )
+    normal = normal_format(FP16)
+    digits = np.vectorize(lambda code: recoded_code(int(code), normal))(normal_codes(weights, FP16))
+    words = {
+        "acts": packed(normal_codes(acts, FP16), normal.bits),
+        "weights": packed(digits, recoded_bits(normal)),
+    }
+    name = f"float_{out.name}_{lanes}_{int(pipelined)}{_named(how)}"
+    return Case(
+        name,
+        lambda modules: FloatMacPE(
+            config(name=name, lanes=lanes, **how), modules, out=out, pipelined=pipelined
+        ),
+        words,
+        expected,
+    )
+
+
+def dequantize_case(rng, count, lanes=1, pipelined=False, **how):
+    acts = groups_of(rng, FP16, count, lanes)
+    scales = np.concatenate([act_codes(rng, FP16, kind, (count, 1, 1)) for kind in KINDS])
+    scales = np.repeat(scales, acts.shape[1], axis=1)
+    scales[::3] = act_codes(rng, FP16, "finite", scales[::3].shape)
+    codes, zeros = rng.integers(0, 16, acts.shape), rng.integers(0, 16, scales.shape)
+    with np.errstate(all="ignore"):
+        steps = (codes - zeros).astype(np.float16)
+        weights = scales.astype(np.uint16).view(np.float16) * steps
+        products = weights.astype(np.float32) * values(acts, FP16)
+        expected = float32_sums(products)
+    assert weights.dtype == np.float16
+    bits = normal_format(FP16).bits
+    words = {
+        "acts": packed(normal_codes(acts, FP16), bits),
+        "weights": packed(codes, 4),
+        "zeros": packed(zeros, 4),
+        "scales": packed(normal_codes(scales, FP16), bits),
+    }
+    name = f"dequantize_{lanes}_{int(pipelined)}{_named(how)}"
+    return Case(
+        name,
+        lambda modules: DequantizeFirstFloatPE(
+            config(name=name, lanes=lanes, **how), modules, pipelined=pipelined
+        ),
+        words,
+        expected,
+    )
+
+
+def check(cases, simulator, folder):
+    """Plays cases of as many groups of equal length."""
+    cycles = len(cases[0].words["acts"])
+    ends = np.zeros(cycles, bool)
+    ends[cycles // len(cases[0].expected) - 1 :: cycles // len(cases[0].expected)] = True
+    found = play(
+        lambda modules: [case.make(modules) for case in cases],
+        [case.words for case in cases],
+        ends,
+        simulator,
+        folder,
+    )
+    for case, sums in zip(cases, found.T, strict=True):
+        np.testing.assert_array_equal(sums[ends], case.expected, err_msg=case.name)
+
+
+def cases_of(rng, lanes, count):
+    cases = [int_case(rng, form, count, lanes) for form in (FP16, BF16, FP8_E4M3, FP8_E5M2)]
+    cases += [int_case(rng, form, count, lanes, bits) for form in (FP16, BF16) for bits in (2, 3, 8)]
+    cases += [float_case(rng, count, lanes), dequantize_case(rng, count, lanes)]
+    cases.append(float_case(rng, count, lanes, pipelined=True))
+    cases.append(dequantize_case(rng, count, lanes, pipelined=True))
+    if lanes == 1:
+        cases.append(float_case(rng, count, out=FP16))
+        for how in ({"adder": "prefix"}, {"target": "fpga"}):
+            cases += [int_case(rng, form, count, **how) for form in (FP16, BF16)]
+            cases += [float_case(rng, count, out=out, **how) for out in (FP32, FP16)]
+            cases.append(dequantize_case(rng, count, **how))
+    return cases
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_groups(simulator, lanes, tmp_path):
+    check(
+        cases_of(np.random.default_rng(lanes), lanes, max(1, 3 // lanes) if simulator == "icarus" else 20),
+        simulator,
+        tmp_path,
+    )
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_every_product_of_fp16_and_int4(simulator, tmp_path):
+    weights, acts = (grid.reshape(-1, 1, 1) for grid in np.mgrid[-8:8, :65536])
+    with np.errstate(all="ignore"):
+        products = weights.astype(np.float32) * values(acts, FP16)
+    words = {"acts": normal_codes(acts, FP16).ravel(), "weights": encoded(weights, 4).ravel()}
+    case = Case("pe", lambda modules: FloatIntPE(config(name="pe"), modules), words, float32_sums(products))
+    assert len(case.expected) == 1 << 20
+    check([case], simulator, tmp_path)
+
+
+def settled(build, width, codes):
+    """What the combinational `build(m, code)` makes of each code of `width` bits, by Amaranth's simulator."""
+    m = Module()
+    code = Signal(width)
+    result = build(m, code)
+    found = []
+
+    async def bench(ctx):
+        for value in codes:
+            ctx.set(code, int(value))
+            found.append(ctx.get(result))
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return found
+
+
+@pytest.mark.parametrize("form", [FP16, BF16, FP8_E4M3, FP8_E5M2], ids=str)
+def test_edge_makes_what_software_makes(form):
+    codes = range(0, 1 << form.bits, 1 if form.bits == 8 else 61)
+    normal = normal_format(form)
+    expected = [normalized_code(code, form) for code in codes]
+    found = settled(lambda m, code: normalized(m, code, form), form.bits, codes)
+    top = -1 << (form.fraction_bits - 1)  # of a NaN's fraction
+    for code, own, other in zip(codes, found, expected, strict=True):
+        same = top if np.isnan(form.decode(code)) else -1
+        assert own & same == other & same, hex(code)
+    digits = settled(lambda _m, code: recoded(code, normal), normal.bits, expected)
+    assert digits == [recoded_code(code, normal) for code in expected]
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_weight_digits(bits):
+    form = ScaledDigits(bits)
+    codes = range(1 << bits)
+    signed = [code - (code >> (bits - 1) << bits) for code in codes]
+    assert settled(lambda m, code: digits_of(m, code, form), bits, codes) == list(map(form.encode, signed))
+    assert len(set(map(form.encode, signed))) == len(codes)
+
+
+@pytest.mark.parametrize("form", [FP16, BF16], ids=str)
+def test_words_in_software(form):
+    normal, rng = normal_format(form), np.random.default_rng(3)
+    total = accumulator_format(normal.offset, normal.lowest, normal.highest + 3, GROUP)
+    for value in np.ldexp(rng.integers(-255, 256, 500), rng.integers(normal.lowest, normal.highest - 8, 500)):
+        magnitude, exponent = np.frexp(abs(value))
+        code, position = divmod(int(exponent) - 1 + total.offset, POSITIONS)
+        significand = int(magnitude * 2 ** (24 + position))
+        word = significand | (code << total.significand_bits if significand else 0)
+        word |= int(value < 0) << (total.bits - 1)
+        code = int((np.float32(value) + np.float32(0)).view(np.uint32))
+        assert float_code(word, total) == code
+        assert word_code(code, total) == (word if code else 0)
+
+
+@pytest.mark.parametrize("broken", ["sticky", "code"])
+def test_broken_accumulation_fails(monkeypatch, broken, tmp_path):
+    whole = accumulate._coarse
+
+    def coarse(m, product):
+        addend = whole(m, product)
+        if broken == "code":
+            return replace(addend, code=addend.code + 1)
+        return replace(addend, significand=Cat(Const(0, 1), addend.significand[1:]))
+
+    monkeypatch.setattr(accumulate, "_coarse", coarse)
+    with pytest.raises(AssertionError, match="not equal"):
+        check([int_case(np.random.default_rng(5), FP16, 1)], "icarus", tmp_path)
+
+
+def test_fp16_sum_has_one_lane():
+    with pytest.raises(UserError, match="lanes must be 1 for a sum in FP16, not 2"):
+        FloatMacPE(config(lanes=2), out=FP16)
