@@ -46,11 +46,11 @@ def special_sum(flags: Value, total: Value, zero: Value | int | None) -> Value:
     negative = total[1]
     wrong = nan | (positive_too & negative)
     if zero is not None:
-        zero = Value.cast(zero)
+        subtrahend = Value.cast(zero)
         sum_negative = flags[2]
         # -zero * S has the sign of P, or the infinities cancel; 0 * infinity is NaN as well.
-        product_negative = ~(sum_negative ^ zero[-1])
-        wrong |= flags[1:].all() | ~zero.any() | (product_negative ^ negative)
+        product_negative = ~(sum_negative ^ subtrahend[-1])
+        wrong |= flags[1:].all() | ~subtrahend.any() | (product_negative ^ negative)
     return Cat(infinite & ~wrong, infinite & ~wrong & negative, nan | (infinite & wrong))
 
 

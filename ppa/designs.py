@@ -137,9 +137,9 @@ def _w4a16() -> list[Design]:
             for lanes in _LANES[datapath]:
                 name = f"w4a16_aligned{bits}_{datapath}{_l(lanes)}"
                 title = f"W4A16 aligned to {words}, {_DATAPATHS[datapath]}{_with(lanes)}"
-                fields = {"act_format": "fp16", "align_bits": bits, "datapath": datapath, "lanes": lanes}
-                found.append(_pe(name, title, "mixpe", **fields))
-    fp16 = {"act_format": "fp16", "fp_scheme": "fp_mac"}
+                how: dict[str, Any] = {"align_bits": bits, "datapath": datapath, "lanes": lanes}
+                found.append(_pe(name, title, "mixpe", act_format="fp16", **how))
+    fp16: dict[str, Any] = {"act_format": "fp16", "fp_scheme": "fp_mac"}
     for lanes in (1, 2):
         title = f"W4A16 shift and add, FP32 sums{_with(lanes)}"
         found.append(_pe(f"w4a16_fp_mac{_l(lanes)}", title, "mixpe", lanes=lanes, **fp16))

@@ -50,7 +50,7 @@ def special_sums(a: np.ndarray, q: np.ndarray, z: np.ndarray | None) -> np.ndarr
     a: [M, length], every row with at least one; q: signed [length, N]; z: signed [N], or None.
     """
     a = a.astype(np.float32)
-    plus, minus, nan = np.isposinf(a), np.isneginf(a), np.isnan(a).any(axis=1)
+    plus, minus, nan = np.isposinf(a), np.isneginf(a), np.asarray(np.isnan(a).any(axis=1))
     up, down, none = ((sign > 0).astype(np.float32) for sign in (q > 0, q < 0, q == 0))
     both = (plus | minus).astype(np.float32) @ none > 0
     positive = both | ((plus.astype(np.float32) @ up + minus.astype(np.float32) @ down) > 0)

@@ -34,6 +34,13 @@ ODD = (
     Config(rows=2, cols=3, group=30, weight_bits=5, datapath="booth"),
     Config(rows=3, cols=3, group=30, weight_signed=False, zero_point=True, datapath="carry_save"),
     Config(rows=2, cols=2, group=30, datapath="booth", target="fpga", acc_bits=32),
+    Config(rows=1, cols=1, group=1, act_format="fp16"),
+    Config(rows=3, cols=2, group=30, act_format="bf16", align_bits=8, weight_signed=False, zero_point=True),
+    Config(rows=2, cols=3, group=9, act_format="fp8_e4m3", lanes=4, datapath="carry_save", token_scale=True),
+    Config(rows=2, cols=2, group=30, act_format="fp8_e5m2", weight_signed=False, datapath="booth", lanes=2),
+    Config(rows=2, cols=3, group=30, act_format="bf16", fp_scheme="fp_mac", lanes=4, zero_point=True),
+    Config(rows=3, cols=2, group=8, act_format="fp8_e4m3", fp_scheme="fp_mac", weight_bits=8, target="fpga"),
+    Config(rows=1, cols=1, group=1, act_format="fp16", fp_scheme="fp_mac", weight_bits=2, adder="prefix"),
 )
 LARGE = 1024  # PEs of the largest array that is linted whole
 BUILD = Path("build/lint")

@@ -1,6 +1,6 @@
 """Operands of floating-point elements, made once at the array's edge (`mixpe.hw.float_forms`)."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Value
 
 from ..float_forms import NormalFormat, ScaledDigits, normal_format
 from ..formats import FloatFormat
@@ -45,11 +45,11 @@ def recoded(code: Value, form: NormalFormat) -> Value:
 
 
 def digits_of(m: Module, code: Value, digits: ScaledDigits) -> Value:
-    """The wires of the two's-complement `code` of `digits.bits` bits."""
-    word = Signal(digits.wires, name="digits")
+    """The wires of the two's-complement `code` of `digits.bits` bits: a table."""
     low = -(1 << (digits.bits - 1))
-    with m.Switch(code):
-        for value in range(low, -low):
-            with m.Case(value % (1 << digits.bits)):
-                m.d.comb += word.eq(digits.encode(value))
-    return word
+    words = {value % (1 << digits.bits): digits.encode(value) for value in range(low, -low)}
+    chosen = [named(m, code == own, name=f"is_{own}") for own in range(1 << digits.bits)]
+    return Cat(
+        Cat(chosen[own] for own, word in words.items() if word >> wire & 1).any()
+        for wire in range(digits.wires)
+    )
