@@ -19,10 +19,15 @@ _SLACK = 1.05
 _PARTS = (
     (re.compile(r"^pe\d+$"), "PEs"),
     (re.compile(r"^column\d+$"), "dequantizers"),
+    (re.compile(r"^(aligner|group_codes)$"), "aligner"),
+    (re.compile(r"^(act_normal|weight_digits)\d+$"), "operand recoding"),
     (re.compile(r"^skew$"), "skew"),
     (re.compile(r"^array$"), "drain buses"),
 )
-ARRAY_PARTS = ("pe", "column", "skew", "array", "pacer", "drain", "read_out")
+ARRAY_PARTS = (
+    *("pe", "column", "skew", "array", "pacer", "drain", "read_out"),
+    *("aligner", "group_codes", "act_normal", "weight_digits"),
+)
 """Modules of an array's top that stay modules, so that instance paths tell what is whose."""
 
 _WIRES = "clock and input wires"
@@ -100,7 +105,7 @@ def _by_part(
 
 
 def _array_part(path: str, _cell: str) -> str:
-    modules = path.split("/")[:-1]
+    modules = re.split(r"[/.]", path)[:-1]  # a dissolved module's name stays before a dot
     for pattern, name in _PARTS:
         if any(pattern.match(module) for module in modules):
             return name

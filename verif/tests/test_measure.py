@@ -22,6 +22,9 @@ HERE = [
 # one lane and for each of four.
 BASELINES = {"sky130hd": (3884, 7.7, 0.48, 0.36), "sg13g2": (7037, 6.3, 0.54, 0.42)}
 
+FP16_MAC = 17173
+"""um2 of cvfpu's FP16 + FP32 multiply-add, without registers, on sky130hd."""
+
 
 def test_designs_are_told_apart():
     titles = [design.title for design in DESIGNS.values()]
@@ -64,6 +67,7 @@ def test_full_adders_are_at_the_floor():
     assert full_adders(DESIGNS["w4a8_shift_add"]) == (None, None)
 
 
+FLOAT = Config(rows=2, cols=1, group=16, weight_bits=2, act_format="fp8_e5m2", align_bits=8)
 SMALL = Config(rows=2, cols=1, group=64, weight_bits=2, act_bits=4, datapath="carry_save")
 ODD = Config(
     rows=2,
@@ -94,9 +98,24 @@ if HERE:
             record["energy_pj_per_mac"], rel=1e-4
         )
 
+    @pytest.mark.parametrize("library", [name for name in HERE if name in BASELINES])
+    def test_promised_area_of_w4a16(library):
+        """A quarter of the FP16 multiply-add element, which is itself smaller than others'."""
+        areas, periods = {}, {}
+        for name in ("w4a16_aligned13_booth_l4", "fp16_mac_fp32"):
+            (record,) = measure(job(DESIGNS[name], library, find_library(library), (None,)))
+            areas[name], periods[name] = record["area_per_mac_um2"], record["min_period_ns"]
+        ours, theirs = areas
+        assert areas[ours] <= 0.25 * areas[theirs]
+        assert periods[ours] <= periods[theirs]
+        if library == "sky130hd":
+            assert areas[theirs] < FP16_MAC
+
     @pytest.mark.parametrize("library", HERE[:1])
     @pytest.mark.parametrize(
-        "config", [SMALL, pytest.param(ODD, marks=pytest.mark.nightly)], ids=["small", "odd"]
+        "config",
+        [SMALL, pytest.param(FLOAT, marks=pytest.mark.nightly), pytest.param(ODD, marks=pytest.mark.nightly)],
+        ids=["small", "float", "odd"],
     )
     def test_own_configuration(config, library):
         """Element and array of a configuration that no list has."""
@@ -107,4 +126,5 @@ if HERE:
             assert 0 < record["energy_pj_per_mac"] < 1000
             assert sum(record["area_breakdown_um2"].values()) == pytest.approx(record["area_um2"], rel=1e-3)
             parts.append(set(record["area_breakdown_um2"]))
-        assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"}
+        edge = {"aligner"} if config.scheme == "aligned" else set()
+        assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"} | edge

@@ -68,6 +68,37 @@ def test_comparisons():
     ]
 
 
+def test_comparisons_of_w4a16():
+    """Aligned 400 x 5 x 2, FP16 sums 900 x 20 x 4; FP16 800 x 40 x 8, or dequantized first 1000 x 40 x 8."""
+
+    def fp16(design, area, period, energy, element="pe", **how):
+        configuration = {"weight_bits": 4, "act_format": "fp16", "lanes": 1, "element": element, **how}
+        role = "mixpe" if element == "pe" else "baseline"
+        return record(design, area, period, energy, configuration=configuration, role=role)
+
+    records = [
+        fp16("aligned", 400.0, 5.0, 2.0, fp_scheme="aligned", align_bits=13),
+        fp16("wider", 100.0, 5.0, 2.0, fp_scheme="aligned", align_bits=16),
+        fp16("fp_mac", 900.0, 20.0, 4.0, fp_scheme="fp_mac"),
+        fp16("mac", 800.0, 40.0, 8.0, element="float_mac"),
+        fp16("first", 1000.0, 40.0, 8.0, element="dequantize_first_float"),
+    ]
+    found = [
+        (c.ours["design"], c.theirs["design"], c.period_ns, round(c.ratio, 6))
+        for c in points.comparisons(records)
+    ]
+    assert found == [
+        ("aligned", "mac", None, 64.0),
+        ("aligned", "mac", 40.0, 8.0),
+        ("aligned", "first", None, 80.0),
+        ("aligned", "first", 40.0, 10.0),
+        ("fp_mac", "mac", None, round(32 / 9, 6)),
+        ("fp_mac", "mac", 40.0, round(16 / 9, 6)),
+        ("fp_mac", "first", None, round(40 / 9, 6)),
+        ("fp_mac", "first", 40.0, round(20 / 9, 6)),
+    ]
+
+
 def test_comparisons_without_opponents():
     assert points.comparisons([r for r in RECORDS if r["role"] == "mixpe"]) == []
     assert points.comparisons([r for r in RECORDS if r["role"] == "baseline"]) == []
