@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from ...gen.verilog import convert
 from ...hw.config import ADD_STAGES, CAST_STAGES, INT_TO_FLOAT_STAGES, MULTIPLY_STAGES
 from ...hw.formats import BF16, FP16, FP32
-from ...hw.fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat
+from ...hw.fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat, Power
 from ...hw.modules import Modules, place
 
 OPERAND_BITS = 64  # of a lane: `a` below, `b` above
@@ -21,25 +21,40 @@ BURST = 256  # operands a lane takes between two calls of the bench; a power of 
 RESULT_BITS = 32  # of a unit; a shorter result has zeros above
 
 
-class Scale(wiring.Component):
-    """An integer in the bits around the FP16 number low in `b`, times that number."""
+@dataclass(frozen=True)
+class Integer:
+    """A factor that is an integer of `width` bits, converted first; times a power of two, if given."""
 
-    def __init__(self, width: int):
-        self.width = width
+    width: int
+    power: Power | None = None
+
+
+class Scale(wiring.Component):
+    """An integer in the bits around the FP16 number low in `b`, times that number.
+
+    With a power of two, `b` holds its operand above the FP16 number (never 0), and the integer ends in `a`.
+    """
+
+    def __init__(self, integer: Integer):
+        self.width = integer.width
+        self.power = integer.power
         super().__init__({"a": In(32), "b": In(32), "o": Out(32)})
 
     def elaborate(self, _platform) -> Module:
         m = Module()
         ports: Any = self
         m.submodules.convert = convert = IntToFloat(self.width)
-        m.submodules.multiply = multiply = FloatMultiplier(FP32, FP16, a_integer=self.width)
-        operands = [Signal(FP16.bits, name=f"b{k}") for k in range(INT_TO_FLOAT_STAGES + 1)]
+        m.submodules.multiply = multiply = FloatMultiplier(FP32, FP16, a_integer=self.width, power=self.power)
+        operands = [Signal(32, name=f"b{k}") for k in range(INT_TO_FLOAT_STAGES + 1)]
         m.d.comb += operands[0].eq(ports.b)
+        if self.power:
+            power: Any = operands[-1][FP16.bits : FP16.bits + self.power.bits]
+            m.d.comb += multiply.power.eq(power | ~power.any())
         m.d.sync += [after.eq(before) for before, after in pairwise(operands)]
         m.d.comb += [
             convert.i.eq(Cat(ports.a, ports.b[16:])),
             multiply.a.eq(convert.o),
-            multiply.b.eq(operands[-1]),
+            multiply.b.eq(operands[-1][: FP16.bits]),
             ports.o.eq(multiply.o),
         ]
         return m
@@ -47,13 +62,14 @@ class Scale(wiring.Component):
 
 Unit = FloatAdder | FloatCast | FloatMultiplier | IntToFloat | Scale
 
-# Formats of a multiplier; a width stands for an integer of that many bits, converted first.
+# Factors of a multiplier: formats, or an integer and FP16.
 FACTORS = (
     (FP32, FP16), (FP32, FP32), (FP32, BF16), (FP16, FP16),
-    (19, FP16), (38, FP16), (BF16, BF16), (FP16, FP32),
+    (Integer(19), FP16), (Integer(38), FP16), (BF16, BF16), (FP16, FP32),
+    (Integer(23, Power(8, 138)), FP16), (Integer(24, Power(5, 26)), FP16),
 )  # fmt: skip
-INT_WIDTHS = (19, 24, 25, 38, 2, 26, 33, 40)
-CASTS = (FP32, FP16, BF16, FP16, BF16, FP16, BF16, FP16)
+INT_WIDTHS = (19, 24, 25, 38, 2, 26, 33, 40, 51, 64)
+CASTS = (FP32, FP16, BF16, FP16, BF16, FP16, BF16, FP16, BF16, FP16)
 KINDS = len(FACTORS)
 
 
@@ -69,8 +85,9 @@ class Spec:
 def specs(kind: int) -> tuple[Spec, ...]:
     """The units of a lane of `kind`, one of each class, in the order of their results from bit 0 up."""
     (a, b), width, to = FACTORS[kind], INT_WIDTHS[kind], CASTS[kind]
-    if isinstance(a, int):
-        multiply = Spec(f"scale_{a}", partial(Scale, a), INT_TO_FLOAT_STAGES + MULTIPLY_STAGES)
+    if isinstance(a, Integer):
+        name = f"scale_{a.width}" + (f"_{a.power.bits}_{a.power.offset}" if a.power else "")
+        multiply = Spec(name, partial(Scale, a), INT_TO_FLOAT_STAGES + MULTIPLY_STAGES)
     else:
         multiply = Spec(f"multiply_{a.name}_{b.name}", partial(FloatMultiplier, a, b), MULTIPLY_STAGES)
     return (

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hw.formats import FP32
-from .fp_bank import FACTORS
+from .fp_bank import FACTORS, Integer
 
 Words = NDArray[np.uint64]  # operands of a lane: a in the low half, b in the high half
 
@@ -51,7 +51,7 @@ def corners(kind: int) -> Words:
     whole = np.array([value % (1 << 64) for value in sorted(integers)], np.uint64)
     few = [sign * (1 << bits) + near for bits in range(0, 40, 3) for near in (-1, 0, 1) for sign in (1, -1)]
     few = np.array([value % (1 << 32) | (value >> 32) % (1 << 16) << 48 for value in few], np.uint64)
-    a, b = (few if isinstance(form, int) else full if form == FP32 else short for form in FACTORS[kind])
+    a, b = (few if isinstance(form, Integer) else full if form == FP32 else short for form in FACTORS[kind])
     pairs = a[:, None] | (b[None, :] << np.uint64(32))
     return np.concatenate([pairs.ravel(), full, whole])
 
@@ -102,8 +102,14 @@ def expected(unit: str, words: Words) -> NDArray[np.unsignedinteger]:
         elif kind == "multiply":
             result = _widen(low, formats[0]) * _widen(high, formats[1])
         elif kind == "scale":
+            width, *power = map(int, formats)
             whole = low.astype(np.uint64) | (words >> np.uint64(48) << np.uint64(32))
-            result = _integer(whole, int(formats[0])) * _widen(high, "fp16")
+            result = _integer(whole, width) * _widen(high, "fp16").astype(np.float64)
+            if power:
+                bits, offset = power
+                exponent = (high >> np.uint32(16) & np.uint32((1 << bits) - 1)).astype(np.int64)
+                result = np.ldexp(result, np.maximum(exponent, 1) - offset)
+            result = result.astype(np.float32)  # exact before, with 24 bits times 11
         elif kind == "cast":
             result = low.view(np.float32).astype(_dtype(formats[0]))
         else:

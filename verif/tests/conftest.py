@@ -1,8 +1,8 @@
 """The longest tests begin first, so that no worker is left with one at the end."""
 
 _LONGEST_FIRST = (
-    *("test_fp.py", "test_matmul.py", "test_pe.py", "test_equivalence.py", "test_measure.py"),
-    *("test_baselines.py", "test_synth.py", "test_mutants.py"),
+    *("test_fp.py", "test_matmul.py", "test_pe.py", "test_fp_mac.py", "test_equivalence.py"),
+    *("test_aligned.py", "test_measure.py", "test_golden_float.py", "test_baselines.py", "test_mutants.py"),
 )
 
 

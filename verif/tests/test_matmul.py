@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from mixpe.gen.configurations import load_config, named_configurations
 from mixpe.gen.write import design_verilog
 from mixpe.hw.config import DATAPATHS, Config
+from mixpe.hw.fields import ALIGN_BITS, exact_align_bits
+from mixpe.hw.formats import ACT_FORMATS
 from mixpe.verif.matmul import simulate_matmul
 from mixpe.verif.runner import SIMULATORS
 
@@ -88,9 +91,19 @@ def test_matmul(config, simulator, tmp_path):
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)
 
 
+# Icarus takes minutes for them.
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("name", [name for name in named_configurations() if name.startswith("w4a16")])
+def test_packaged_float_configuration(name, simulator, tmp_path):
+    config = load_config(name)
+    simulate_matmul(config, design_verilog(config), simulator, tmp_path)
+
+
 def random_config(seed: int) -> Config:
     """A configuration drawn from all fields' ranges, of a size that a simulator takes in its stride."""
     rng = np.random.default_rng(seed)
+    if seed % 2:
+        return random_float_config(rng)
     return Config(
         weight_bits=int(rng.integers(2, 9)),
         weight_signed=bool(rng.integers(2)),
@@ -107,9 +120,31 @@ def random_config(seed: int) -> Config:
     )
 
 
+def random_float_config(rng: np.random.Generator) -> Config:
+    form = ACT_FORMATS[str(rng.choice([*ACT_FORMATS]))]
+    aligned = bool(rng.integers(2))
+    widest = min(exact_align_bits(form), ALIGN_BITS[1])
+    return Config(
+        weight_bits=int(rng.integers(2, 9)),
+        weight_signed=bool(rng.integers(2)),
+        zero_point=bool(rng.integers(2)),
+        act_format=form.name,
+        fp_scheme="aligned" if aligned else "fp_mac",
+        align_bits=int(rng.integers(ALIGN_BITS[0], widest, endpoint=True)) if aligned else 0,
+        group=int(rng.choice([1, 2, 3, 7, 8, 13, 32, 33, 64])),
+        rows=int(rng.integers(1, 8)),
+        cols=int(rng.integers(1, 8)),
+        lanes=int(rng.choice([1, 2, 4, 8])),
+        datapath=str(rng.choice(DATAPATHS)) if aligned else "shift_add",
+        target=str(rng.choice(["asic", "fpga"])),
+        out_format=str(rng.choice(["fp32", "fp16", "bf16"])),
+        token_scale=bool(rng.integers(2)),
+    )
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(32))
 def test_random_configuration(seed, simulator, tmp_path):
     config = random_config(seed)
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)

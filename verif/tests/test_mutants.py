@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Cat, Const
+from amaranth.hdl import Cat, Const, Module, Signal
 
 from mixpe.gen.write import design_verilog
-from mixpe.hw import control, datapath, dequant
+from mixpe.hw import align, control, datapath, dequant, top
 from mixpe.hw.config import Config
+from mixpe.hw.float_forms import ScaledDigits
 from mixpe.hw.fp import add
 from mixpe.verif.matmul import simulate_matmul
 from mixpe.verif.runner import SimulationError
@@ -79,6 +80,81 @@ def test_defect_is_caught(defect, monkeypatch, tmp_path):
     assert verilog != design_verilog(CONFIG)
     with pytest.raises(SimulationError, match="failed"):
         simulate_matmul(CONFIG, verilog, "icarus", tmp_path, seed=SEED)
+
+
+# Floating-point activations
+
+
+def align_downwards(monkeypatch):
+    """Ties round down: no sticky bits, no odd ones."""
+    monkeypatch.setattr(align, "shift_right_sticky", lambda m, value, amount, *, name: value >> amount)
+
+
+def count_in_other_units(monkeypatch):
+    monkeypatch.setattr(Config, "align_offset", property(lambda self: self.act_float.bias + self.align_bits))
+
+
+def give_all_rows_one_code(monkeypatch):
+    """Every row counts in the first row's units."""
+
+    class Line(align.GroupCodes):
+        def elaborate(self, platform):
+            m = Module()
+            bits = self.config.group_code_bits
+            held = Signal(bits)
+            with m.If(self.group_end):
+                m.d.sync += held.eq(self.codes[:bits])
+            m.d.comb += self.code.eq(held)
+            return m
+
+    monkeypatch.setattr(top, "GroupCodes", Line)
+
+
+def forget_infinities(monkeypatch):
+    monkeypatch.setattr(dequant, "special_sum", lambda flags, total, zero: Const(0, 3))
+
+
+def forget_subnormals(monkeypatch):
+    """They count as normal numbers."""
+    whole = align._fields
+
+    def fields(code, form):
+        fraction, field, sign = whole(code, form)
+        return fraction, Cat(field[0] | ~field.any(), field[1:]), sign
+
+    monkeypatch.setattr(align, "_fields", fields)
+
+
+ALIGNED = Config(name="mutant", rows=3, cols=2, group=12, act_format="fp16", align_bits=11)
+AS_IT_IS = Config(name="mutant", rows=3, cols=2, group=12, act_format="fp16", fp_scheme="fp_mac")
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [align_downwards, count_in_other_units, give_all_rows_one_code, forget_infinities, forget_subnormals],
+)
+def test_defect_of_alignment_is_caught(defect, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        defect(patch)
+        verilog = design_verilog(ALIGNED)
+    assert verilog != design_verilog(ALIGNED)
+    with pytest.raises(SimulationError, match="failed"):
+        simulate_matmul(ALIGNED, verilog, "icarus", tmp_path, seed=SEED)
+
+
+def test_wrong_digit_of_a_weight_is_caught(monkeypatch, tmp_path):
+    """-7 takes the digits of -6."""
+    whole = ScaledDigits.encode
+    with monkeypatch.context() as patch:
+        patch.setattr(ScaledDigits, "encode", lambda self, value: whole(self, -6 if value == -7 else value))
+        verilog = design_verilog(AS_IT_IS)
+    with pytest.raises(SimulationError, match="failed"):
+        simulate_matmul(AS_IT_IS, verilog, "icarus", tmp_path, seed=SEED)
+
+
+@pytest.mark.parametrize("config", [ALIGNED, AS_IT_IS], ids=["aligned", "fp_mac"])
+def test_sound_float_design_passes(config, tmp_path):
+    simulate_matmul(config, design_verilog(config), "icarus", tmp_path, seed=SEED)
 
 
 @pytest.mark.parametrize("group", [CONFIG.group - 1, CONFIG.group + 1])
