@@ -150,6 +150,8 @@ def _w4a16() -> list[Design]:
             name = f"fp16_mac_fp32{'_prefix' * (adder == 'prefix')}{'_pipelined' * pipelined}"
             title = f"FP16 multiply-add, FP32 sums{words}{', pipelined' * pipelined}"
             found.append(_pe(name, title, "baseline", "float_mac", pipelined=pipelined, adder=adder, **fp16))
+    title = f"FP16 multiply-add, FP32 sums{_with(2)}"
+    found.append(_pe("fp16_mac_fp32_l2", title, "baseline", "float_mac", lanes=2, **fp16))
     found.append(_pe("fp16_mac_fp16", "FP16 multiply-add, FP16 sums", "baseline", "float_mac_fp16", **fp16))
     for pipelined in (False, True):
         name = f"w4a16_dequantize_first{'_pipelined' * pipelined}"

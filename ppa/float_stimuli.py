@@ -8,7 +8,7 @@ import numpy as np
 
 from ..hw.config import Config
 from ..hw.float_forms import AccumulatorFormat, normalized_code, recoded_bits, recoded_code, word_code
-from ..hw.formats import FloatFormat
+from ..hw.formats import FP32
 from ..quant.float_sums import float_sums
 from .gates import Stimulus
 from .operands import CYCLES, SUM_LAG, Operands, Walk, layer_operands, pe_walk, port_values, walk_stimulus
@@ -22,7 +22,7 @@ def fp_mac_stimulus(config: Config) -> Stimulus:
         "weights": port_values(walk.weights, config.weight_wires, config.weight_digits.encode),
         "acts": _floats(walk.acts, config),
     }
-    sums = [_codes(_lone(walk.acts[own], walk.weights[own]), np.uint32) for own in walk.beats()]
+    sums = _sums(walk, walk.weights, config.float_sum)
     return _checked(walk, inputs, sums, config.float_sum, operands)
 
 
@@ -32,7 +32,7 @@ def float_mac_stimulus(config: Config, total: AccumulatorFormat, early: Sequence
     walk = pe_walk(config, operands, CYCLES - len(early[:1]) - SUM_LAG)
     weights = _dequantized(walk, operands, config)
     inputs = {"weights": _factors(weights, config), "acts": _floats(walk.acts, config)}
-    sums = _products_sums(walk, weights, total)
+    sums = _sums(walk, weights, total)
     return _checked(walk, inputs, sums, total, operands, early)
 
 
@@ -55,14 +55,8 @@ def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: S
         "scales": _floats(scales, config),
         "acts": _floats(walk.acts, config),
     }
-    sums = _products_sums(walk, weights, total)
+    sums = _sums(walk, weights, total)
     return _checked(walk, inputs, sums, total, operands, early)
-
-
-def _lone(acts: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The FP32 sum of one group: activations and weights [beats, lanes]."""
-    a, q = acts.reshape(1, -1), weights.reshape(-1, 1)
-    return float_sums(a, q, None, acts.shape[1])
 
 
 def _dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
@@ -78,22 +72,21 @@ def _dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
     return weights
 
 
-def _products_sums(walk: Walk, weights: np.ndarray, total: AccumulatorFormat) -> list[int]:
+def _sums(walk: Walk, weights: np.ndarray, total: AccumulatorFormat) -> list[int]:
     """Codes of `total.out` of each group's sum of exact products, rounded after each addition."""
     sums = []
     for own in walk.beats():
-        pairs = zip(weights[own].ravel().tolist(), walk.acts[own].ravel().tolist(), strict=True)
+        a, q = walk.acts[own].reshape(1, -1), weights[own].reshape(-1, 1)
+        if total.out == FP32:
+            sums.append(int(float_sums(a, q, None, walk.acts.shape[1]).view(np.uint32)[0, 0]))
+            continue
         code = 0
-        for w, a in pairs:
-            code = _rounded(Fraction(total.out.decode(code)) + Fraction(w) * Fraction(a), total.out)
+        for x, y in zip(a.ravel().tolist(), q.ravel().tolist(), strict=True):
+            value = Fraction(total.out.decode(code)) + Fraction(x) * Fraction(y)
+            assert Fraction(float(value)) == value  # real operands: float64 holds them
+            code = total.out.encode(float(value))
         sums.append(code)
     return sums
-
-
-def _rounded(value: Fraction, form: FloatFormat) -> int:
-    """The code of the nearest number; a float64 holds the sum of products of real operands."""
-    assert Fraction(float(value)) == value
-    return form.encode(float(value))
 
 
 def _floats(values: np.ndarray, config: Config) -> list[int]:
@@ -110,10 +103,6 @@ def _factors(values: np.ndarray, config: Config) -> list[int]:
     return port_values(
         codes, recoded_bits(normal), lambda code: recoded_code(normalized_code(code, form), normal)
     )
-
-
-def _codes(sums: np.ndarray, dtype: type) -> int:
-    return int(sums.view(dtype)[0, 0])
 
 
 def _checked(

@@ -6,7 +6,8 @@ import numpy as np
 def float_sums(a: np.ndarray, q: np.ndarray, z: np.ndarray | None, lanes: int) -> np.ndarray:
     """`C = P - z*S` of one group: float32 [M, N].
 
-    a: [M, length], a floating-point format; q: signed integers [length, N]; z: signed [N], or None: C = P.
+    a: [M, length], a floating-point format; q: [length, N], signed integers (or FP16); z: signed [N], or
+    None: C = P.
 
     P begins at +0, and one beat of `lanes` products is added after the other, in ascending k. The products of
     a beat, each exact (or, beyond FP32's range, infinite), are first added pairwise: with four lanes
