@@ -73,22 +73,26 @@ def bit_heap(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Value
 
 def booth(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Value:
     """One bit heap of the accumulator and, for each digit of a weight, a multiple of the activation."""
-    heap = BitHeap(config.sum_bits, adders)
-    for weight, act in pairs:
-        _add_multiples(heap, adders, weight, act)
+    heap = _multiples(config, adders, pairs)
     heap.add_word(word, arrival=_GATE)
     return heap.total(config.final_adder)
 
 
 def carry_save(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Value:
     """As `booth`, with a carry chain every `CARRY_SPACING` columns, whose carry waits a cycle in the word."""
-    heap = BitHeap(config.sum_bits, adders)
-    for weight, act in pairs:
-        _add_multiples(heap, adders, weight, act)
+    heap = _multiples(config, adders, pairs)
     heap.add_word(word[: config.sum_bits], arrival=_GATE)
     for column, carry in zip(config.carry_columns, word[config.sum_bits :], strict=True):
         heap.add(carry, column, _GATE)
     return Cat(*heap.carry_save(config.carry_columns))
+
+
+def _multiples(config: Config, adders: Adders, pairs: Pairs) -> BitHeap:
+    """The products, a multiple of an activation for each digit of its weight."""
+    heap = BitHeap(config.sum_bits, adders)
+    for weight, act in pairs:
+        _add_multiples(heap, adders, weight, act)
+    return heap
 
 
 def _add_multiples(heap: BitHeap, adders: Adders, weight: Value, act: Value) -> None:
