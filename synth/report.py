@@ -31,6 +31,7 @@ def parts(config: Config) -> list[Part]:
         Part(f"{name}_pe", "PE", lanes),
         Part(f"{name}_row", "row of PEs", config.cols * lanes),
         Part(f"{name}_array", "array", macs),
+        Part(f"{name}_aligner", "aligner", None),
         Part(f"{name}_column", "dequantizer", None),
         Part(name, "top", macs),
     ]
