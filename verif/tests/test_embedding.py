@@ -17,6 +17,7 @@ from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 from mixpe.hw.config import Config
+from mixpe.hw.formats import IntFormat
 from mixpe.hw.pe import PE
 from mixpe.hw.top import Top
 from mixpe.quant.golden import mpgemm
@@ -39,6 +40,8 @@ CONFIGS = {
         out_format="fp16",
         datapath="multiplier",
     ),
+    "aligned": Config(rows=2, cols=2, group=5, act_format="fp16", align_bits=11, zero_point=True),
+    "fp_mac": Config(rows=2, cols=1, group=4, act_format="fp8_e5m2", fp_scheme="fp_mac", lanes=2),
 }
 
 
@@ -111,6 +114,8 @@ def beats_of(config: Config, a, q, s, z) -> tuple[list[dict], list[dict], list[d
     """Beats by the names and indices of the payloads' layouts."""
     acts, weights, scales = [], [], []
     k = a.shape[1]
+    if not isinstance(config.act_code, IntFormat):
+        a = a.view(f"u{config.act_bits // 8}")
     for group, start in enumerate(range(0, k, config.group)):
         end = min(start + config.group, k)
         for first in range(start, end, config.lanes):
@@ -131,7 +136,11 @@ def beats_of(config: Config, a, q, s, z) -> tuple[list[dict], list[dict], list[d
 def operands(config: Config, k: int, seed: int):
     rng = np.random.default_rng(seed)
     code, groups = config.weight_code, -(-k // config.group)
-    a = rng.integers(config.act.min, config.act.max, (config.rows, k), endpoint=True)
+    form = config.act_code
+    if isinstance(form, IntFormat):
+        a = rng.integers(form.min, form.max, (config.rows, k), endpoint=True)
+    else:
+        a = rng.standard_normal((config.rows, k)).astype(float_dtype(form))
     q = rng.integers(code.min, code.max, (k, config.cols), endpoint=True)
     s = rng.uniform(-1, 1, (groups, config.cols)).astype(np.float16)
     z = rng.integers(code.min, code.max, s.shape, endpoint=True) if config.zero_point else None

@@ -119,7 +119,7 @@ def test_forgotten_infinity_times_zero_is_found(monkeypatch, tmp_path):
     monkeypatch.setattr(
         special, "sign_and_nonzero", lambda config, wires: (whole(config, wires)[0], Const(1, 1))
     )
-    with pytest.raises(EquivalenceError, match=r"aligned8_booth is not acc"):
+    with pytest.raises(EquivalenceError, match=r"align8_booth is not acc"):
         prove(aligned(4, {"datapath": "booth"}, align_bits=8), tmp_path)
 
 
