@@ -162,17 +162,17 @@ def _digits(value: int) -> tuple[int, list[int]]:
 
 @dataclass(frozen=True)
 class AccumulatorFormat:
-    """Words of an accumulator: sign, exponent code, fraction; numbers are those of `out` that sums can be.
+    """Words of an accumulator: sign, exponent code, significand; numbers are those of `out` that sums can be.
 
     Where products are multiples of the least number of `out`, the number is
     significand * 2**(POSITIONS * code - offset); the word is, from the lowest bit, significand, code, sign.
     The significand has `out`'s fraction bits and `POSITIONS` integer bits, of which one at least is high: in
     radix 2**POSITIONS shifts are coarse. Zero has code and significand 0 and either sign. For infinity and
-    NaN
-    the `special_ones` top bits of the code are all one, the significand's top bit says NaN, and others are
-    any.
+    NaN the `special_ones` top bits of the code are all one, the significand's top bit says NaN, and others
+    are any.
 
-    Else (`subnormal`) the word is that of `out`, but zero has either sign, and a NaN's fraction the top bit.
+    Else (`subnormal`) the word is that of `out`, but zero has either sign, and of a NaN's fraction only the
+    top bit counts.
 
     highest: exponent of the largest number. overflow: sums may be beyond.
     """
