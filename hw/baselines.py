@@ -25,6 +25,9 @@ SCALE_BITS = 4
 """Of a group's integer scale there, plain binary. Quantization from least to greatest uses codes 0 and 15, of
 which one is at least 8 from the zero point; an INT8 weight then leaves scales of at most 15."""
 
+WEIGHT_PORTS = ("weights", "zeros", "scales")
+"""What an element that dequantizes first makes a weight of; with a register behind that, a cycle early."""
+
 _BRICK = 4  # bits of a brick's operands
 _GATE, _SELECTED, _BRICK_SUM, _PAIR_SUM = 0.25, 0.5, 4.0, 8.0  # arrival times, as in `mixpe.hw.datapath`
 
@@ -57,7 +60,7 @@ class DequantizeFirstPE(Shell):
             "zeros": ZERO_BITS,
             "scales": SCALE_BITS,
         }
-        self.early = ("weights", "zeros", "scales") if pipelined else ()
+        self.early = WEIGHT_PORTS if pipelined else ()
         self.total = replace(config, weight_bits=8, weight_signed=True)
         super().__init__(config, operands, drain_shape(self.total), self._step, modules)
 

@@ -11,6 +11,7 @@ from typing import Any
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from .adders import Adders
+from .baselines import WEIGHT_PORTS
 from .config import Config
 from .errors import UserError
 from .float_forms import AccumulatorFormat, NormalFormat, accumulator_format, recoded_bits
@@ -23,7 +24,10 @@ from .heap import BitHeap
 from .modules import Modules
 from .shell import Shell
 
-_GATE, _SELECTED = 0.25, 0.5
+FACTOR_PORTS = ("acts", "weights")
+"""What a multiply-add element multiplies; with a register behind that, a cycle early."""
+
+_GATE, _SELECTED = 0.25, 0.5  # arrival times, as in `mixpe.hw.datapath`
 
 
 class FloatMacPE(Shell):
@@ -49,7 +53,7 @@ class FloatMacPE(Shell):
             raise UserError(f"lanes must be 1 for a sum in {out}, not {config.lanes}")
         self.act = config.act_normal
         self.total = float_total(config, out)
-        self.early = ("acts", "weights") if pipelined else ()
+        self.early = FACTOR_PORTS if pipelined else ()
         operands = {
             "acts": config.lanes * self.act.bits,
             "weights": config.lanes * recoded_bits(self.act),
@@ -101,7 +105,7 @@ class DequantizeFirstFloatPE(Shell):
             "zeros": 4,
             "scales": self.act.bits,
         }
-        self.early = ("weights", "zeros", "scales") if pipelined else ()
+        self.early = WEIGHT_PORTS if pipelined else ()
         super().__init__(config, operands, Shape(self.total.bits), self._step, modules)
 
     def _step(self, m: Module, adders: Adders, word: Value, held: Mapping[str, Signal]) -> Value:

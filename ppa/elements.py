@@ -12,6 +12,7 @@ from ..gen.write import design_verilog
 from ..hw.array import element
 from ..hw.baselines import (
     SCALE_BITS,
+    WEIGHT_PORTS,
     ZERO_BITS,
     BitFusionPE,
     DequantizeFirstPE,
@@ -21,7 +22,7 @@ from ..hw.baselines import (
 )
 from ..hw.config import RECODED, Config
 from ..hw.datapath import compression
-from ..hw.float_baselines import DequantizeFirstFloatPE, FloatMacPE, float_total
+from ..hw.float_baselines import FACTOR_PORTS, DequantizeFirstFloatPE, FloatMacPE, float_total
 from ..hw.formats import FP16, FP32
 from ..hw.modules import Modules
 from ..hw.recode import recoded
@@ -100,13 +101,8 @@ def _float_stimulus(design: Design) -> Stimulus:
         return fp_mac_stimulus(design.config)
     total = float_total(design.config, FP16 if design.element == "float_mac_fp16" else FP32)
     if design.element == "dequantize_first_float":
-        return dequantize_first_stimulus(design.config, total, _early(design))
-    return float_mac_stimulus(design.config, total, ("acts", "weights") if design.pipelined else ())
-
-
-def _early(design: Design) -> tuple[str, ...]:
-    """Ports of an element that dequantizes first whose operands come a cycle before the others."""
-    return ("weights", "zeros", "scales") if design.pipelined else ()
+        return dequantize_first_stimulus(design.config, total, WEIGHT_PORTS if design.pipelined else ())
+    return float_mac_stimulus(design.config, total, FACTOR_PORTS if design.pipelined else ())
 
 
 def _resolved(made: Stimulus, config: Config) -> Stimulus:
@@ -154,7 +150,8 @@ def _dequantized_stimulus(design: Design) -> Stimulus:
         "zeros": port_values(held["zeros"], ZERO_BITS),
         "scales": port_values(held["scales"], SCALE_BITS),
     }
-    made = walk_stimulus(walk, inputs, walk.sums(walk.acts), int8.sum_bits, operands, _early(design))
+    early = WEIGHT_PORTS if design.pipelined else ()
+    made = walk_stimulus(walk, inputs, walk.sums(walk.acts), int8.sum_bits, operands, early)
     return _resolved(made, int8)
 
 

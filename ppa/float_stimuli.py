@@ -10,6 +10,7 @@ from ..hw.config import Config
 from ..hw.float_forms import AccumulatorFormat, normalized_code, recoded_bits, recoded_code, word_code
 from ..hw.formats import FP32
 from ..quant.float_sums import float_sums
+from ..quant.operands import signed_codes
 from .gates import Stimulus
 from .operands import CYCLES, SUM_LAG, Operands, Walk, layer_operands, pe_walk, port_values, walk_stimulus
 
@@ -41,7 +42,6 @@ def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: S
     config = replace(config, weight_signed=False, zero_point=True, name="")
     operands = layer_operands(config)
     walk = pe_walk(config, operands, CYCLES - len(early[:1]) - SUM_LAG)
-    half = 1 << (config.weight_bits - 1)
     zeros, scales = (np.zeros((len(walk), 1), dtype) for dtype in (np.int64, np.float16))
     for group, own in zip(walk.groups, walk.beats(), strict=True):
         layer = operands.layers[group.layer]
@@ -49,8 +49,10 @@ def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: S
         zeros[own] = layer.z[group.start // config.group, group.n]
         scales[own] = layer.s[group.start // config.group, group.n]
     weights = _dequantized(walk, operands, config)
+    # Back to unsigned codes; a beat without a product has code 0.
+    codes = walk.weights - signed_codes(np.zeros(1), config) * (walk.useful > 0)[:, None]
     inputs = {
-        "weights": port_values(walk.weights + half * (walk.useful > 0)[:, None], config.weight_bits),
+        "weights": port_values(codes, config.weight_bits),
         "zeros": port_values(zeros, config.weight_bits),
         "scales": _floats(scales, config),
         "acts": _floats(walk.acts, config),
@@ -62,10 +64,9 @@ def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: S
 def _dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
     """float16 weights [beats, lanes]: the group's scale times its steps, rounded once."""
     weights = np.zeros(walk.weights.shape, np.float16)
-    half = 0 if config.weight_signed else 1 << (config.weight_bits - 1)
     for group, own in zip(walk.groups, walk.beats(), strict=True):
         layer, g = operands.layers[group.layer], group.start // config.group
-        zero = 0 if layer.z is None else int(layer.z[g, group.n]) - half
+        zero = 0 if layer.z is None else signed_codes(layer.z[g, group.n], config)
         # Exact in float32 before the one rounding: 11 bits times 5.
         steps = (walk.weights[own] - zero).astype(np.float32)
         weights[own] = (steps * layer.s[g, group.n].astype(np.float32)).astype(np.float16)
@@ -92,17 +93,19 @@ def _sums(walk: Walk, weights: np.ndarray, total: AccumulatorFormat) -> list[int
 def _floats(values: np.ndarray, config: Config) -> list[int]:
     """Port patterns of floating-point operands [beats, lanes], as elements take them."""
     form = config.act_float
-    codes = values.view(f"u{form.bits // 8}").astype(np.int64)
-    return port_values(codes, config.act_normal.bits, lambda code: normalized_code(code, form))
+    return port_values(_codes(values), config.act_normal.bits, lambda code: normalized_code(code, form))
 
 
 def _factors(values: np.ndarray, config: Config) -> list[int]:
     """As `_floats`, of the operand that is multiplied digit by digit."""
     form, normal = config.act_float, config.act_normal
-    codes = values.view(f"u{form.bits // 8}").astype(np.int64)
     return port_values(
-        codes, recoded_bits(normal), lambda code: recoded_code(normalized_code(code, form), normal)
+        _codes(values), recoded_bits(normal), lambda code: recoded_code(normalized_code(code, form), normal)
     )
+
+
+def _codes(values: np.ndarray) -> np.ndarray:
+    return values.view(f"u{values.dtype.itemsize}").astype(np.int64)
 
 
 def _checked(

@@ -5,8 +5,8 @@ With e(a) the exponent of a's top bit, but at least that of the format's smalles
 
     E = max over k of e(a[k])        u = 2**(E - (B - 2))        A[k] = rn(a[k] / u)
 
-rounded to nearest, ties to even, and cut to +-(2**(B-1) - 1), which only B - 1 bits fewer than the format's
-significand ever need.
+rounded to nearest, ties to even, and cut to +-(2**(B-1) - 1). Only numbers of the largest exponent go beyond
+that bound, and only where B - 1 bits are fewer than the format's significand has.
 """
 
 from dataclasses import dataclass

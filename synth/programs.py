@@ -1,4 +1,4 @@
-"""Runs other programs, each in a session of its own, and says what to type where one is missing."""
+"""Runs other programs, each in a process group of its own; says what to type where one is missing."""
 
 import os
 import signal
@@ -21,8 +21,8 @@ def run_program(
 
     `variables` are set on top of the environment. `line_printed` is told each line as it comes.
 
-    The session's processes end with this function: an exception (an interrupt, one of `line_printed`) kills
-    the program and all it has started.
+    The program's process group ends with this function: an exception (an interrupt, one of `line_printed`)
+    kills the program and all it has started.
     """
     lines: list[str] = []
     with subprocess.Popen(

@@ -5,14 +5,13 @@ One path: align the operand of the smaller exponent, add, normalize, round. IEEE
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 
 from ..adders import Adders
 from ..float_forms import POSITIONS, AccumulatorFormat
 from ..heap import BitHeap
-from .addend import Product
+from .addend import Addend, Product
 from .fused import fused_add
 from .normalize import named, normalize, powers_below
 
@@ -20,35 +19,21 @@ _FINE = (POSITIONS - 1).bit_length()  # low bits of a product's code
 _LATE = 9.0  # arrival of a carry out of the rounding, as in `mixpe.hw.heap`
 
 
-@dataclass(frozen=True)
-class _Addend:
-    """As `Product`, with a coarse code: significand * 2**(POSITIONS * code - offset).
+def _coarse(m: Module, product: Product) -> Addend:
+    """`product`, shifted by the low bits of its code: significand * 2**(POSITIONS * code - offset).
 
-    significand: POSITIONS + 1 integer bits, then fraction bits.
+    Its significand has POSITIONS + 1 integer bits, then fraction bits, as of every coarse addend here.
     """
-
-    sign: Value
-    code: Value
-    significand: Value
-    zero: Value
-    special: Value
-    nan: Value
-
-
-def _coarse(m: Module, product: Product) -> _Addend:
-    """`product`, shifted by the low bits of its code."""
     significand = product.significand
     for k in range(_FINE):
         zeros = Const(0, 1 << k)
         shifted = Mux(product.code[k], Cat(zeros, significand), Cat(significand, zeros))
         significand = named(m, shifted, name=f"fine{1 << k}")
-    return _Addend(
-        product.sign, product.code[_FINE:], significand, product.zero, product.special, product.nan
-    )
+    return Addend(product.sign, product.code[_FINE:], significand, product.zero, product.special, product.nan)
 
 
 def _accumulate(
-    m: Module, adders: Adders, form: AccumulatorFormat, word: Value, addend: _Addend, final: str
+    m: Module, adders: Adders, form: AccumulatorFormat, word: Value, addend: Addend, final: str
 ) -> Value:
     """The word of `word` + `addend`, rounded once. Combinational."""
     f, size = form.fraction_bits, form.significand_bits
@@ -164,7 +149,7 @@ def _accumulate(
     )
 
 
-def _word(m: Module, form: AccumulatorFormat, addend: _Addend) -> Value:
+def _word(m: Module, form: AccumulatorFormat, addend: Addend) -> Value:
     """The word of an addend that is a number of `form.out`."""
     number = named(m, ~addend.zero, name="number")
     spare = form.fraction_bits + POSITIONS - (len(addend.significand) - POSITIONS - 1)
@@ -189,11 +174,11 @@ def _word(m: Module, form: AccumulatorFormat, addend: _Addend) -> Value:
     )
 
 
-def _addend(m: Module, form: AccumulatorFormat, word: Value) -> _Addend:
+def _addend(m: Module, form: AccumulatorFormat, word: Value) -> Addend:
     """The addend that `word` stands for."""
     significand, code = word[: form.significand_bits], word[form.significand_bits : -1]
     special = named(m, code[-form.special_ones :].all(), name="special")
-    return _Addend(
+    return Addend(
         sign=word[-1],
         code=code,
         significand=Cat(significand, Const(0, 1)),
@@ -221,7 +206,7 @@ def add_all(
         return fused_add(m, adders, form, word, product, final)
     addends = [_coarse(m, product) for product in products]
 
-    def total(part: Sequence[_Addend]) -> Value:
+    def total(part: Sequence[Addend]) -> Value:
         """The word of two addends or more."""
         half = len(part) // 2
         if half == 1:

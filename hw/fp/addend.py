@@ -6,11 +6,10 @@ from amaranth.hdl import Value
 
 
 @dataclass(frozen=True)
-class Product:
-    """An exact addend: significand * 2**(code - offset), 0.5 < significand < 4.
+class Addend:
+    """An exact number to be added: sign, exponent code, and a significand whose place the code gives.
 
-    significand: two integer bits, then fraction bits; not looked at with `zero` or `special` (infinity, or
-    with `nan` NaN).
+    The significand is not looked at with `zero` or `special` (infinity, or with `nan` NaN).
     """
 
     sign: Value
@@ -19,6 +18,15 @@ class Product:
     zero: Value
     special: Value
     nan: Value
+
+
+@dataclass(frozen=True)
+class Product(Addend):
+    """An addend significand * 2**(code - offset), 0.5 < significand < 4.
+
+    significand: two integer bits, then fraction bits.
+    """
+
     offset: int
 
     @property
