@@ -1,7 +1,7 @@
 # Every target does its own set-up, once. `make` lists them.
 #
 # Variables, on the command line: make verilog CONFIG=w4a8_128x128_g128 ARGS="--lanes 4"
-#   CONFIG  a configuration: its name or the path of a TOML file; mixpe's default if empty
+#   CONFIG  a configuration: its name or the path of a TOML file; the command's default if empty
 #   LIB     a Liberty file, or its name in the data folder: sky130hd, sg13g2, asap7
 #   ARGS    more options for the command behind the target
 #   SEED    of the tests' random numbers; drawn if empty
@@ -29,7 +29,7 @@ PYTEST = $(if $(SEED),COCOTB_RANDOM_SEED="$(SEED)") $(BIN)/python -m pytest \
 	--numprocesses=auto --maxprocesses=16 --dist=load --maxschedchunk=1
 
 .DEFAULT_GOAL := help
-.PHONY: help verilog test nightly synth ppa demo bench lint format setup lock clean distclean \
+.PHONY: help verilog test nightly synth ppa demo matmul llm bench lint format setup lock clean distclean \
 	venv simulators meters linter
 
 help: ## list the targets
@@ -54,7 +54,13 @@ ppa: meters ## area, delay and energy of all designs; ARGS=--quick: the main one
 demo: simulators ## run layers of a language model through the Verilog
 	@$(BIN)/mixpe demo $(ARGS)
 
-bench: venv ## time the golden model
+matmul: simulators ## multiply on a simulated core, CONFIG: cycles, counters, roofline
+	@$(BIN)/mixpe matmul $(CONFIG_ARG) $(ARGS)
+
+llm: simulators ## generate text with a language model on a simulated core
+	@$(BIN)/mixpe llm $(ARGS)
+
+bench: simulators ## time the golden model, and the fast simulation against cocotb
 	@$(BIN)/mixpe bench $(ARGS)
 
 lint: linter ## check style, types and imports, and the Verilog with Verilator

@@ -6,13 +6,10 @@ import numpy as np
 
 from ..hw.config import Config
 from ..hw.errors import UserError
-from ..quant.data import find
-from ..quant.llama import BOS, Llama
+from ..llm.models import load_model
+from ..quant.llama import BOS
 from ..quant.quantize import quantize_activations, quantize_weights
-from ..quant.tokenizer import Tokenizer
 from ..verif.player import Product
-
-MODEL, TOKENIZER = "models/stories260K.bin", "models/tok512.bin"
 
 
 @dataclass(frozen=True)
@@ -39,8 +36,7 @@ class Layer:
 
 def layers_of(prompt: str) -> list[Layer]:
     """Every linear layer of the model, with its activations when the model reads `prompt`."""
-    model = Llama.load(find(MODEL))
-    tokenizer = Tokenizer.load(find(TOKENIZER), model.config.vocab)
+    model, tokenizer = load_model()
     tokens = [BOS, *tokenizer.encode(prompt)]
     layers = []
 

@@ -14,7 +14,7 @@ class Commands(click.Group):
     """The commands: each in the module of its name, imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["verilog", "synth", "ppa", "demo", "bench"]
+        return ["verilog", "synth", "ppa", "demo", "matmul", "llm", "perplexity", "bench"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):

@@ -9,6 +9,7 @@ from rich.console import Console
 from ..gen.files import write_file
 from ..gen.write import write_design
 from ..hw.config import Config
+from ..hw.core_config import CoreConfig
 from ..quant.data import find_library
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import read_library
@@ -29,8 +30,14 @@ from .options import HELP, config_options, out_dir_option
     "--booth/--no-booth", default=True, help="Multiply by Yosys's Booth or default multipliers [--booth]."
 )
 @out_dir_option
-def synth(config: Config, lib: str | None, flatten: bool, booth: bool, out_dir: Path | None) -> None:
-    """Count cells and area of a design's modules with Yosys; write synth.json."""
+def synth(
+    config: Config | CoreConfig, lib: str | None, flatten: bool, booth: bool, out_dir: Path | None
+) -> None:
+    """Count cells and area of a design's modules with Yosys; write synth.json.
+
+    On-chip memories of a core are listed with their sizes: a chip takes them from a memory compiler, so they
+    count as no cells and no area.
+    """
     recipe = Recipe(flatten=flatten, booth=booth)
     out_dir = out_dir or Path("build") / config.name
     with tempfile.TemporaryDirectory(prefix="mixpe-synth-") as temporary:

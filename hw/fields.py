@@ -34,6 +34,17 @@ _CHOICES = {
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
+def check_name(name: str, longest: int = 63) -> None:
+    """Raises `UserError` unless `name` can be that of Verilog modules and files."""
+    if not _NAME.fullmatch(name) or len(name) > longest:
+        raise UserError(
+            f"name must be a lower-case letter followed by at most {longest - 1} lower-case letters, "
+            f"digits and underscores, not {name!r}"
+        )
+    if name in RESERVED:
+        raise UserError(f"name must be no reserved word of Verilog, not {name!r}")
+
+
 def exact_align_bits(form: FloatFormat) -> int:
     """Width of the two's-complement integers that hold all numbers of a format, aligned, without rounding."""
     return form.significand_bits + form.field_max
@@ -109,13 +120,8 @@ class Fields:
         self._check_datapath()
         if not self.name:
             object.__setattr__(self, "name", self._description)
-        elif not _NAME.fullmatch(self.name):
-            raise UserError(
-                "name must be a lower-case letter followed by at most 62 lower-case letters, "
-                f"digits and underscores, not {self.name!r}"
-            )
-        elif self.name in RESERVED:
-            raise UserError(f"name must be no reserved word of Verilog, not {self.name!r}")
+        else:
+            check_name(self.name)
 
     def _settle_activations(self) -> None:
         """Gives `act_bits` and `align_bits` their values where they are 0; refuses what cannot be."""

@@ -9,7 +9,7 @@ same design elaborates as plain submodules, for Amaranth's simulator and platfor
 from collections.abc import Callable
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal
+from amaranth.hdl import ClockSignal, Instance, Module, ResetInserter, ResetSignal, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -21,18 +21,24 @@ class Modules:
         self.components: dict[str, wiring.Component] = {}
 
     def instance(
-        self, name: str, make: Callable[[], wiring.Component], module_name: str, registers: bool
+        self,
+        name: str,
+        make: Callable[[], wiring.Component],
+        module_name: str,
+        registers: bool,
+        reset: ValueLike | None,
     ) -> tuple[Instance, object]:
         """Returns an instance of the module `module_name`, made at its first use, and its interface.
 
         The interface's signals are called after the instance `name`. A module with `registers` has the ports
-        `clk` and `rst`.
+        `clk` and `rst`, which `reset` raises too.
         """
         if module_name not in self.components:
             self.components[module_name] = make()
         signature = self.components[module_name].signature
         interface = signature.create(path=(name,))
-        ports = {"i_clk": ClockSignal(), "i_rst": ResetSignal()} if registers else {}
+        rst = ResetSignal() if reset is None else ResetSignal() | reset
+        ports = {"i_clk": ClockSignal(), "i_rst": rst} if registers else {}
         for path, member, value in signature.flatten(interface):
             direction = "i" if member.flow == In else "o"
             ports[f"{direction}_{'__'.join(str(part) for part in path)}"] = value
@@ -47,14 +53,16 @@ def place(
     module_name: str,
     *,
     registers: bool = True,
+    reset: ValueLike | None = None,
 ) -> Any:
     """Adds the component that `make` returns to `m` as the submodule `name`; returns its interface.
 
     With `modules`, only the first of all places of `module_name` makes its component. `registers`: it has
-    some, and with them a clock.
+    some, and with them a clock. `reset` resets them besides the design's own reset.
     """
     if modules is None:
-        m.submodules[name] = component = make()
+        component = make()
+        m.submodules[name] = component if reset is None else ResetInserter(reset)(component)
         return component
-    m.submodules[name], interface = modules.instance(name, make, module_name, registers)
+    m.submodules[name], interface = modules.instance(name, make, module_name, registers, reset)
     return interface

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..gen.files import write_file
-from ..hw.errors import UserError
+from ..gen.files import around, write_file
 from . import points as p
 from .points import Record
 from .report import conditions, corner, markdown_table, number, times
@@ -64,7 +63,7 @@ def _comparison(libraries: dict[str, list[Record]]) -> str:
 
 def check(path: Path) -> None:
     """Raises `UserError` unless `update` can do its work."""
-    _around(path)
+    around(path, BEGIN, END)
 
 
 def update(path: Path, records: Sequence[Record]) -> Path:
@@ -72,19 +71,5 @@ def update(path: Path, records: Sequence[Record]) -> Path:
 
     Raises `UserError` if the file cannot be read or written, or lacks the markers, once each and in order.
     """
-    before, after = _around(path)
+    before, after = around(path, BEGIN, END)
     return write_file(path, f"{before}{BEGIN}\n{block(records)}{END}{after}")
-
-
-def _around(path: Path) -> tuple[str, str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not text in UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if (text.count(BEGIN), text.count(END), rest.count(END)) != (1, 1, 1):
-        raise UserError(f"{path} must hold the lines {BEGIN} and {END}, once each and in this order")
-    return before, after

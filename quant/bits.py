@@ -1,4 +1,4 @@
-"""Rows of equally wide fields as Python ints, and back."""
+"""Rows of equally wide fields as bits and as Python ints, and back."""
 
 import numpy as np
 
@@ -6,6 +6,31 @@ from ..hw.errors import UserError
 
 # Beats expanded to one byte per bit at a time, which bounds the memory of a long stream.
 _CHUNK_BITS = 1 << 24
+
+
+def narrowest(width: int) -> np.dtype:
+    """The narrowest unsigned type of `width` bits, at most 32."""
+    return np.dtype(next(f"u{size}" for size in (1, 2, 4) if 8 * size >= width))
+
+
+def to_bits(values: np.ndarray, width: int) -> np.ndarray:
+    """values[..., fields] modulo 2**width as 0 and 1, uint8 [..., bits], a field's bit 0 first.
+
+    `width` is at most 32.
+    """
+    whole = narrowest(width)
+    octets = np.ascontiguousarray(values.astype(whole.newbyteorder("<"))).view(np.uint8)
+    bits = np.unpackbits(octets.reshape(-1), bitorder="little").reshape(-1, 8 * whole.itemsize)
+    return bits[:, :width].reshape(*values.shape[:-1], -1)
+
+
+def from_bits(bits: np.ndarray, width: int) -> np.ndarray:
+    """Inverse of `to_bits`, in the narrowest unsigned type."""
+    whole = narrowest(width)
+    padded = np.zeros((bits.size // width, 8 * whole.itemsize), np.uint8)
+    padded[:, :width] = bits.reshape(-1, width)
+    fields = np.packbits(padded.reshape(-1), bitorder="little").view(whole.newbyteorder("<"))
+    return fields.astype(whole, copy=False).reshape(*bits.shape[:-1], -1)
 
 
 def to_beats(values: np.ndarray, width: int) -> list[int]:
@@ -18,9 +43,7 @@ def to_beats(values: np.ndarray, width: int) -> list[int]:
     beats: list[int] = []
     step = max(1, _CHUNK_BITS // (fields * 32))
     for i in range(0, count, step):
-        words = np.ascontiguousarray(values[i : i + step]).astype("<u4")
-        bits = np.unpackbits(words.view(np.uint8).reshape(len(words), fields, 4), axis=-1, bitorder="little")
-        rows = np.packbits(bits[:, :, :width].reshape(len(words), -1), axis=-1, bitorder="little").tobytes()
+        rows = np.packbits(to_bits(values[i : i + step], width), axis=-1, bitorder="little").tobytes()
         beats += [int.from_bytes(rows[j : j + size], "little") for j in range(0, len(rows), size)]
     return beats
 
@@ -37,9 +60,6 @@ def from_beats(name: str, beats: list[int], fields: int, width: int) -> np.ndarr
     for i in range(0, len(beats), step):
         rows = b"".join(beat.to_bytes(size, "little") for beat in beats[i : i + step])
         octets = np.frombuffer(rows, np.uint8).reshape(-1, size)
-        bits = np.unpackbits(octets, axis=-1, bitorder="little")[:, : fields * width]
-        words = np.zeros((len(octets), fields, 32), np.uint8)
-        words[:, :, :width] = bits.reshape(len(octets), fields, width)
-        packed = np.packbits(words, axis=-1, bitorder="little").view("<u4")
-        values[i : i + step] = packed[:, :, 0]
+        bits = np.unpackbits(octets, axis=-1, count=fields * width, bitorder="little")
+        values[i : i + step] = from_bits(bits, width)
     return values

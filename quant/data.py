@@ -96,6 +96,9 @@ LIBRARIES = {
     "asap7": tuple(name for name in KNOWN if name.startswith("cells/asap7")),
 }
 
+MODELS = {"stories260K": ("models/stories260K.bin", "models/tok512.bin")}
+"""Checkpoint and tokenizer of each model that is known by name."""
+
 
 def cache_folder() -> Path:
     """Where downloads go."""
@@ -151,6 +154,27 @@ def find_library(name_or_path: str) -> list[Path]:
     if not name_or_path or not path.is_file():
         raise UserError(f"library must be {', '.join(LIBRARIES)} or a Liberty file, not {name_or_path!r}")
     return [path]
+
+
+def find_model(name_or_path: str, tokenizer: str | None = None) -> tuple[Path, Path]:
+    """Checkpoint and tokenizer of a model: one of MODELS by name, or a checkpoint by its path.
+
+    tokenizer: the path of its tokenizer; needed for a checkpoint by its path.
+
+    Raises `UserError` as `find` does, and if there is no such model or file.
+    """
+    own = Path(tokenizer).expanduser() if tokenizer is not None else None
+    if own is not None and not own.is_file():
+        raise UserError(f"tokenizer must be a file, not {tokenizer!r}")
+    if name_or_path in MODELS:
+        checkpoint, usual = MODELS[name_or_path]
+        return find(checkpoint), own or find(usual)
+    path = Path(name_or_path).expanduser()
+    if not name_or_path or not path.is_file():
+        raise UserError(f"model must be {', '.join(MODELS)} or a checkpoint file, not {name_or_path!r}")
+    if own is None:
+        raise UserError(f"tokenizer is missing: the model {name_or_path} needs the path of its own")
+    return path, own
 
 
 def _check(path: Path, relative: str) -> None:

@@ -1,14 +1,19 @@
 """A Llama-style language model in NumPy, read from a llama2.c checkpoint: a source of real operands.
 
 Every linear layer calls a function that the caller may replace, so that an accelerator, or a recorder,
-stands in. The file holds seven little-endian int32 (dim, hidden, layers, heads, kv_heads, vocab, seq_len;
-vocab negative if the classifier has weights of its own), then float32 tensors in the order of `_tensors`.
+stands in. Files are little-endian, in one of two of llama2.c's formats:
+
+- version 0: seven int32 (dim, hidden, layers, heads, kv_heads, vocab, seq_len; vocab negative if the
+  classifier has weights of its own), then float32 tensors in the order of `_VERSION_0`;
+- version 1: a header of 256 bytes, which holds uint32 0x616b3432, int32 1, the seven sizes and a byte that
+  is 0 if the classifier has weights of its own and else 1; then float32 tensors in the order of `_VERSION_1`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -80,22 +85,17 @@ class Llama:
         """Read a checkpoint. Raises `UserError` that names the file and what is wrong with it."""
         try:
             with open(path, "rb") as file:
-                header = file.read(28)
-                if len(header) < 28:
-                    raise UserError(f"model {path} must have a header of 28 bytes, not {len(header)} in all")
-                sizes = [int(size) for size in np.frombuffer(header, "<i4")]
-                try:
-                    config = _config(*sizes)
-                except UserError as error:
-                    raise UserError(f"model {path}: {error}") from None
-                tensors = _tensors(config)
-                expected = 28 + 4 * sum(prod(shape) for shape in tensors.values())
+                config, skipped, order = _header(file, path)
+                shapes = _shapes(config)
+                tensors = {name: shapes[name] for name in order if name in shapes}
+                expected = skipped + 4 * sum(prod(shape) for shape in tensors.values())
                 found = Path(path).stat().st_size
                 if found != expected:
                     raise UserError(
                         f"model {path} must have {expected} bytes, as its header says, not {found}"
                     )
-                values = np.frombuffer(file.read(), "<f4").astype(np.float32)
+                file.seek(skipped)
+                values = np.frombuffer(file.read(), "<f4").astype(np.float32, copy=False)
         except OSError as error:
             raise UserError(f"model {path} cannot be read: {error.strerror}") from None
         parts, offset = {}, 0
@@ -105,7 +105,7 @@ class Llama:
         norms, linears = {"final": parts["final"]}, {}
         for i in range(config.layers):
             norms |= {f"layers.{i}.{name}": parts[name][i] for name in ("attention", "feed_forward")}
-            linears |= {f"layers.{i}.{name}": parts[name][i].T for name in _LINEARS}
+            linears |= {f"layers.{i}.{name}": parts[name][i].T for name in LINEARS}
         linears["classifier"] = parts["embedding" if config.shared_classifier else "classifier"].T
         return cls(config, parts["embedding"], norms, linears)
 
@@ -114,9 +114,13 @@ class Llama:
         shape = (c.layers, c.seq_len, c.kv_heads, c.head_dim)
         return KVCache(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
 
-    def forward(self, tokens: list[int], cache: KVCache, linear: Linear = matmul) -> np.ndarray:
+    def forward(
+        self, tokens: list[int], cache: KVCache, linear: Linear = matmul, *, last: bool = False
+    ) -> np.ndarray:
         """Logits [M, vocab] of M tokens that follow those in the cache, all at once: each is one row of every
-        linear layer. Appends to the cache. Raises `UserError` for a token or a length that does not fit."""
+        linear layer. With `last`, those of the last token alone, [1, vocab]: the classifier has one row.
+
+        Appends to the cache. Raises `UserError` for a token or a length that does not fit."""
         c, m, start = self.config, len(tokens), cache.length
         if not m or start + m > c.seq_len:
             raise UserError(
@@ -142,7 +146,7 @@ class Llama:
             h = _rms_norm(x, self.norms[f"layers.{i}.feed_forward"])
             x = x + layer("w2", _silu(layer("w1", h)) * layer("w3", h))
         cache.length += m
-        x = _rms_norm(x, self.norms["final"])
+        x = _rms_norm(x[-1:] if last else x, self.norms["final"])
         return linear("classifier", x, self.linears["classifier"])
 
     def generate(self, prompt: list[int], count: int, linear: Linear = matmul) -> list[int]:
@@ -157,17 +161,51 @@ class Llama:
         return tokens
 
 
-def _config(
-    dim: int, hidden: int, layers: int, heads: int, kv_heads: int, vocab: int, seq_len: int
-) -> LlamaConfig:
-    return LlamaConfig(dim, hidden, layers, heads, kv_heads, abs(vocab), seq_len, shared_classifier=vocab > 0)
+LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
+"""The linear layers of each layer of a model; `classifier` comes after all."""
+
+_MAGIC = 0x616B3432
+_SIZES = 7
+_VOCAB = 5
+"""Which of the sizes it is."""
+_HEADER_BYTES = 256
+"""Of version 1."""
+
+_VERSION_0 = (
+    *("embedding", "attention", "wq", "wk", "wv", "wo", "feed_forward", "w1", "w2", "w3", "final"),
+    *("freq_cis_real", "freq_cis_imag", "classifier"),
+)
+_VERSION_1 = ("attention", "feed_forward", "final", "embedding", *LINEARS, "classifier")
 
 
-_LINEARS = ("wq", "wk", "wv", "wo", "w1", "w2", "w3")
+def _header(file: BinaryIO, path: str | Path) -> tuple[LlamaConfig, int, tuple[str, ...]]:
+    """The sizes of a model, the bytes before its tensors, and their order."""
+    start = file.read(_HEADER_BYTES)
+    if len(start) >= 8 and int.from_bytes(start[:4], "little") == _MAGIC:
+        version = int.from_bytes(start[4:8], "little", signed=True)
+        if version != 1:
+            why = ", which holds quantized weights: export it as version 0 or 1" if version == 2 else ""
+            raise UserError(f"model {path} must be of llama2.c's version 0 or 1, not {version}{why}")
+        first, needed, order = 8, _HEADER_BYTES, _VERSION_1
+    else:
+        first, needed, order = 0, 4 * _SIZES, _VERSION_0
+    if len(start) < needed:
+        raise UserError(f"model {path} must have a header of {needed} bytes, not {len(start)} in all")
+    sizes = [int(size) for size in np.frombuffer(start, "<i4", _SIZES, first)]
+    if order is _VERSION_0:
+        shared = sizes[_VOCAB] > 0
+        sizes[_VOCAB] = abs(sizes[_VOCAB])
+    else:
+        shared = start[first + 4 * _SIZES] != 0
+    try:
+        config = LlamaConfig(*sizes, shared_classifier=shared)
+    except UserError as error:
+        raise UserError(f"model {path}: {error}") from None
+    return config, needed, order
 
 
-def _tensors(c: LlamaConfig) -> dict[str, tuple[int, ...]]:
-    """The tensors of a file in their order; linear layers as [layers, N, K]."""
+def _shapes(c: LlamaConfig) -> dict[str, tuple[int, ...]]:
+    """The tensors of a model; linear layers as [layers, N, K]."""
     kv_dim = c.kv_heads * c.head_dim
     tensors: dict[str, tuple[int, ...]] = {
         "embedding": (c.vocab, c.dim),

@@ -152,29 +152,46 @@ def check_token_scales(t: Any, config: Config) -> np.ndarray | None:
     return array
 
 
+def check_quantized(
+    q: Any, s: Any, z: Any, config: Config, k: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, int]:
+    """Checks q, s and z by themselves and against each other; returns them and a bound of |q - z| by data.
+
+    `k`: what K must be, where it is known.
+    """
+    q, q_low, q_high = check_integers("q", q, "[K, N]", config.weight_code)
+    s = check_scales(s)
+    if k is not None and q.shape[0] != k:
+        raise UserError(f"q must have K = {k} rows, as a has columns, not shape {q.shape}")
+    groups = (group_count(q.shape[0], config), q.shape[1])
+    if s.shape != groups:
+        raise UserError(f"s must have shape [G, N] = {groups} (groups of {config.group}), not {s.shape}")
+    if not config.zero_point or z is None:
+        return q, s, check_zero_points(z, config), max(-q_low, q_high, 0)
+    z, z_low, z_high = check_integers("z", z, "[G, N]", config.weight_code)
+    if z.shape != groups:
+        raise UserError(f"z must have shape [G, N] = {groups} (groups of {config.group}), not {z.shape}")
+    return q, s, z, max(z_high - q_low, q_high - z_low, 0)
+
+
+def check_results(out: Any, config: Config) -> np.ndarray:
+    """Results [M, N] of config.out."""
+    out, dtype = np.asarray(out), float_dtype(config.out)
+    if out.dtype != dtype or out.ndim != 2 or not out.size:
+        raise UserError(f"out must be a non-empty {dtype} array [M, N], not {out.dtype} {out.shape}")
+    return out
+
+
 def check_operands(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Operands:
     """Check every operand by itself and against the others.
 
     Raises `UserError` that names the operand, its value or shape and what is allowed.
     """
     a, act_magnitude = _acts(a, config)
-    q, q_low, q_high = check_integers("q", q, "[K, N]", config.weight_code)
-    s, t = check_scales(s), check_token_scales(t, config)
-    (m, k), n = a.shape, q.shape[1]
-    if q.shape[0] != k:
-        raise UserError(f"q must have K = {k} rows, as a has columns, not shape {q.shape}")
-    groups = (group_count(k, config), n)
-    if s.shape != groups:
-        raise UserError(f"s must have shape [G, N] = {groups} (groups of {config.group}), not {s.shape}")
-    z_low = z_high = 0
-    if config.zero_point and z is not None:
-        z, z_low, z_high = check_integers("z", z, "[G, N]", config.weight_code)
-        if z.shape != groups:
-            raise UserError(f"z must have shape [G, N] = {groups} (groups of {config.group}), not {z.shape}")
-    else:
-        z = check_zero_points(z, config)
-    if t is not None and t.shape != (m,):
-        raise UserError(f"t must have shape [M] = ({m},), not {t.shape}")
+    q, s, z, weight_magnitude = check_quantized(q, s, z, config, a.shape[1])
+    t = check_token_scales(t, config)
+    if t is not None and t.shape != a.shape[:1]:
+        raise UserError(f"t must have shape [M] = {a.shape[:1]}, not {t.shape}")
     return Operands(
         config=config,
         a=a,
@@ -183,7 +200,7 @@ def check_operands(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Op
         z=z,
         t=t,
         act_magnitude=act_magnitude,
-        weight_magnitude=max(z_high - q_low, q_high - z_low, 0),
+        weight_magnitude=weight_magnitude,
     )
 
 

@@ -29,6 +29,7 @@ from .bits import from_beats, to_beats
 from .operands import (
     check_acts,
     check_operands,
+    check_results,
     check_scales,
     check_token_scales,
     check_weights,
@@ -155,10 +156,7 @@ def pack_outputs(out: Any, config: Config) -> list[int]:
     Padding is zero. A tile's true padding is what its operands give (an infinite scale times the zero sum
     of a padded row is NaN): to expect every bit, pack the golden model of `pad_operands`.
     """
-    out = np.asarray(out)
-    dtype = float_dtype(config.out)
-    if out.dtype != dtype or out.ndim != 2 or not out.size:
-        raise UserError(f"out must be a non-empty {dtype} array [M, N], not {out.dtype} {out.shape}")
+    out = check_results(out, config)
     m, n = out.shape
     bits = np.ascontiguousarray(out).view(f"u{config.out.bits // 8}")
     bits = np.pad(bits, ((0, -m % config.rows), (0, -n % config.cols)))

@@ -15,7 +15,7 @@ import numpy as np
 from ..hw.config import Config
 from ..hw.errors import UserError
 from ..hw.formats import FloatFormat, IntFormat
-from .operands import check_integers, check_scales, check_zero_points, float_dtype, group_count, int_dtype
+from .operands import check_quantized, float_dtype, int_dtype
 
 _MOST_SCALED = 2.0**16
 """The most that a scale makes of a floating-point activation: above FP16's largest number."""
@@ -63,15 +63,9 @@ def quantize_weights(w: Any, config: Config) -> QuantizedWeights:
 
 def dequantize_weights(weights: QuantizedWeights, config: Config) -> np.ndarray:
     """The values s * (q - z) that the codes stand for: float32 [K, N], exact."""
-    q = check_integers("q", weights.q, "[K, N]", config.weight_code)[0]
-    s = check_scales(weights.s)
-    if s.shape != (groups := (group_count(q.shape[0], config), q.shape[1])):
-        raise UserError(f"s must have shape [G, N] = {groups} (groups of {config.group}), not {s.shape}")
-    z = check_zero_points(weights.z, config)
+    q, s, z, _ = check_quantized(weights.q, weights.s, weights.z, config)
     steps = q.astype(np.float32)
     if z is not None:
-        if z.shape != groups:
-            raise UserError(f"z must have shape [G, N] = {groups} (groups of {config.group}), not {z.shape}")
         steps -= _spread(z.astype(np.float32), q, config)
     return steps * _spread(s.astype(np.float32), q, config)
 

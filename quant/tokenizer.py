@@ -5,9 +5,13 @@ little-endian. Token 0 is unknown, 1 begins a text (BOS), 2 ends one; bytes with
 the tokens named <0x00> to <0xFF>.
 """
 
+import codecs
 import re
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
 from pathlib import Path
 
 from ..hw.errors import UserError
@@ -59,14 +63,18 @@ class Tokenizer:
             raise UserError(f"tokenizer {path} must have more than {EOS} tokens, not {len(tokens)}")
         return cls(tuple(tokens), tuple(scores))
 
+    @cached_property
+    def _numbers(self) -> dict[bytes, int]:
+        """Tokens by their bytes; of equal ones the first."""
+        return {token: number for number, token in reversed(list(enumerate(self.tokens)))}
+
     def encode(self, text: str) -> list[int]:
         """BOS, then `text` (with a space before it, if it is not empty) as tokens.
 
         Characters become tokens, or their UTF-8 bytes do; then the neighbours whose joint token has the
         highest score merge, the leftmost of equals first, until none can.
         """
-        numbers = {token: number for number, token in reversed(list(enumerate(self.tokens)))}
-        parts = [BOS]
+        numbers, parts = self._numbers, []
         for character in f" {text}" if text else "":
             code = character.encode(errors="surrogatepass")
             names = [code] if code in numbers else [b"<0x%02X>" % byte for byte in code]
@@ -75,26 +83,65 @@ class Tokenizer:
                     f"text must be made of the tokenizer's characters, which {character!r} is not"
                 )
             parts += [numbers[name] for name in names]
-        while True:
-            best = None
-            for i in range(1, len(parts) - 1):
-                number = numbers.get(self.tokens[parts[i]] + self.tokens[parts[i + 1]])
-                if number is not None and (best is None or self.scores[number] > self.scores[best[1]]):
-                    best = (i, number)
-            if best is None:
-                return parts
-            parts[best[0] : best[0] + 2] = [best[1]]
+        return [BOS, *self._merged(parts)]
 
-    def decode(self, numbers: list[int]) -> str:
-        """The text of a list of tokens. BOS and EOS have none; the first token after BOS loses one space."""
-        text, start = b"", False
-        for number in numbers:
-            if not 0 <= number < len(self.tokens):
-                raise UserError(f"token must be 0 to {len(self.tokens) - 1}, not {number}")
-            token = self.tokens[number]
-            byte = _BYTE.fullmatch(token)
-            if number not in (BOS, EOS):
-                piece = bytes([int(byte[1], 16)]) if byte else token
-                text += piece[1:] if start and piece.startswith(b" ") else piece
-            start = number == BOS
-        return text.decode(errors="replace")
+    def _merged(self, tokens: list[int]) -> list[int]:
+        """Tokens after all merges, in time n log n: of a heap of candidates, the outdated are skipped."""
+        parts: list[int | None] = [*tokens]  # None: merged into the one before
+        ends = len(parts)
+        before, after = list(range(-1, ends - 1)), list(range(1, ends + 1))
+        heap: list[tuple[float, int, int, int, int]] = []
+
+        def propose(left: int) -> None:
+            """The part at `left` may merge with the next."""
+            if left < 0 or after[left] == ends:
+                return
+            a, b = parts[left], parts[after[left]]
+            if a is not None and b is not None:
+                joint = self._numbers.get(self.tokens[a] + self.tokens[b])
+                if joint is not None:
+                    heappush(heap, (-self.scores[joint], left, a, b, joint))
+
+        for left in range(ends):
+            propose(left)
+        while heap:
+            _, left, a, b, joint = heappop(heap)
+            right = after[left]
+            if parts[left] != a or right == ends or parts[right] != b:
+                continue
+            parts[left], parts[right], after[left] = joint, None, after[right]
+            if after[left] < ends:
+                before[after[left]] = left
+            propose(before[left])
+            propose(left)
+        return [part for part in parts if part is not None]
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text of tokens. BOS and EOS have none; the first token after BOS loses one space."""
+        decoder = Decoder(self)
+        return "".join(map(decoder.feed, numbers)) + decoder.finish()
+
+
+class Decoder:
+    """Text of tokens as they come, as `Tokenizer.decode` has it: a character's bytes wait for its last."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self._tokens = tokenizer.tokens
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._start = False
+
+    def feed(self, number: int) -> str:
+        """What the next token adds to the text; empty where a character is not whole yet."""
+        if not 0 <= number < len(self._tokens):
+            raise UserError(f"token must be 0 to {len(self._tokens) - 1}, not {number}")
+        token, start = self._tokens[number], self._start
+        self._start = number == BOS
+        if number in (BOS, EOS):
+            return ""
+        byte = _BYTE.fullmatch(token)
+        piece = bytes([int(byte[1], 16)]) if byte else token
+        return self._utf8.decode(piece[1:] if start and piece.startswith(b" ") else piece)
+
+    def finish(self) -> str:
+        """The end of the text: a replacement character, if bytes of one are left over."""
+        return self._utf8.decode(b"", final=True)

@@ -5,14 +5,17 @@ as it is placed, so that an array costs the time of one processing element; so a
 on. Everything else is dissolved into the module that places it. Ports of shared modules stay: a
 neighbour's constant or unused output saves no gate. With `flatten`, every reported module is
 synthesized alone, with all below it dissolved.
+
+On-chip memories (`mixpe.hw.core_config.ram_module`) are black boxes: counted, and no cells.
 """
 
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..hw.core_config import ram_size
 from ..hw.errors import UserError
 from . import abc_scripts
 from .cells import CellModels
@@ -41,13 +44,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of one module and all below it; areas in um2, None without a library."""
+    """The cells of one module and all below it; areas in um2, None without a library.
+
+    memories: how many on-chip memories of each module there are besides.
+    """
 
     by_type: dict[str, int]
     registers: int
     area: float | None
     area_registers: float | None
     area_adders: float | None = None
+    memories: dict[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -98,10 +105,16 @@ def synthesize(
         raise UserError(f"Verilog file {verilog} cannot be read: {error.strerror or error}") from None
     elaborated = elaborate(top, folder, log, progress)
     instances = elaborated.instances(top)
+    memories = sorted(name for name in instances if ram_size(top, name))
     reported = list(dict.fromkeys([top, *(name for name in modules if name in instances)]))
     runs, keep = (reported, []) if recipe.flatten else ([top], sorted({*reported, *elaborated.shared(top)}))
     registers, gates = _mapping(library, folder)
-    scripts = ["read_verilog design.v", f"hierarchy -check -top {top}", "design -save source"]
+    scripts = [
+        "read_verilog design.v",
+        f"hierarchy -check -top {top}",
+        *([f"blackbox {' '.join(memories)}"] if memories else []),
+        "design -save source",
+    ]
     for number, module in enumerate(runs):
         scripts += [
             "design -load source",
@@ -115,7 +128,7 @@ def synthesize(
     for number, module in enumerate(runs):
         netlist = Netlist.read(folder / f"cells{number}.json")
         for name in [module] if recipe.flatten else reported:
-            cells[name] = count_cells(name, netlist.cells(name), library)
+            cells[name] = count_cells(name, netlist.cells(name), library, memories=memories)
     return Synthesis(cells, {name: instances[name] for name in reported})
 
 
@@ -166,12 +179,20 @@ def library_options(library: Library, folder: Path) -> str:
 
 
 def count_cells(
-    module: str, by_type: Counter[str], library: Library | None, adders: Collection[str] = ()
+    module: str,
+    counted: Counter[str],
+    library: Library | None,
+    adders: Collection[str] = (),
+    memories: Collection[str] = (),
 ) -> Cells:
-    """Cells of `module`; `adders`: which of the library's cells count as adder cells.
+    """Cells of `module`, `counted` by type.
+
+    `adders`: which of the library's cells count as adder cells; `memories`: which types are memories and
+    no cells.
 
     Raises `SynthesisError` for a cell that is not of the library, or no generic gate where there is none.
     """
+    by_type = {name: count for name, count in sorted(counted.items()) if name not in memories}
     kinds = {name: _is_register(module, name, library) for name in by_type}
     registers = sum(count for name, count in by_type.items() if kinds[name])
     area = area_registers = area_adders = None
@@ -180,7 +201,8 @@ def count_cells(
         area = sum(areas.values())
         area_registers = sum(value for name, value in areas.items() if kinds[name])
         area_adders = sum(value for name, value in areas.items() if name in adders)
-    return Cells(dict(sorted(by_type.items())), registers, area, area_registers, area_adders)
+    placed = {name: counted[name] for name in memories if counted[name]}
+    return Cells(by_type, registers, area, area_registers, area_adders, placed)
 
 
 def _is_register(module: str, cell: str, library: Library | None) -> bool:

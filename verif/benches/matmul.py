@@ -14,16 +14,13 @@ from cocotb.triggers import RisingEdge
 from ...hw.config import Config
 from ...hw.formats import IntFormat
 from ...quant.golden import mpgemm
-from ...quant.operands import float_dtype, group_count
 from ...quant.packing import Beats, pack_matmul, pack_outputs, pad_operands
 from . import bench_rng
 from .device import Device
+from .operands import random_operands
 from .streams import reset
 
 CONFIG = Config(**json.loads(os.environ["MIXPE_CONFIG"]))
-
-_CORNER_SCALES = (0.0, -0.0, 1.0, -1.0, 6e-8, -6e-8, 6.1e-5, 65504.0, -65504.0, np.inf, -np.inf, np.nan)
-_CORNER_TOKENS = (0.0, -0.0, 1.0, -1.0, 1e-45, -1e-45, 1.2e-38, 3e38, -3e38, 1e-4, np.inf, np.nan)
 
 
 @dataclass
@@ -39,60 +36,6 @@ class Work:
             getattr(self.beats, name).extend(getattr(more, name))
         a, q, s, z, t = pad_operands(a, q, s, z, t, CONFIG)
         self.results.extend(pack_outputs(mpgemm(a, q, s, z, t=t, config=CONFIG), CONFIG))
-
-
-def integers(rng, fmt, shape, extreme=False):
-    """Codes of `fmt`: uniform, or only its extremes and their neighbours."""
-    if extreme:
-        return rng.choice([fmt.min, fmt.min + 1, -1 if fmt.signed else 1, 0, fmt.max], shape)
-    return rng.integers(fmt.min, fmt.max, shape, endpoint=True)
-
-
-def activations(rng, shape, extreme=False):
-    """Activations of the configuration: uniform or Gaussian, or only corner cases."""
-    form = CONFIG.act_code
-    if isinstance(form, IntFormat):
-        return integers(rng, form, shape, extreme)
-    if not extreme:
-        spread = 2.0 ** rng.integers(-4, 5, (shape[0], 1))
-        return (rng.standard_normal(shape) * spread).astype(float_dtype(form))
-    # One row in two is finite; specials are rare enough for single ones.
-    corners = [
-        0,
-        1,
-        2,
-        1 << form.fraction_bits,
-        (1 << form.fraction_bits) - 1,
-        form.largest,
-        form.largest - 1,
-    ]
-    specials = [form.nan] + ([form.infinity] if form.infinities else [])
-    codes = np.where(
-        rng.random(shape) < 0.5,
-        rng.choice(corners, shape),
-        rng.integers(0, form.largest, shape, endpoint=True),
-    )
-    rare = (rng.random(shape) < 2 / shape[1]) & (rng.random((shape[0], 1)) < 0.5)
-    codes = np.where(rare, rng.choice(specials, shape), codes)
-    codes = codes | rng.integers(0, 2, shape) << (form.bits - 1)
-    return codes.astype(f"u{form.bits // 8}").view(float_dtype(form))
-
-
-def random_operands(rng, m, k, n, *, extreme=False):
-    groups = group_count(k, CONFIG)
-    a = activations(rng, (m, k), extreme)
-    q = integers(rng, CONFIG.weight_code, (k, n), extreme)
-    z = t = None
-    if extreme:
-        s = rng.choice(np.array(_CORNER_SCALES, np.float16), (groups, n))
-    else:
-        s = (rng.uniform(-1, 1, (groups, n)) * 2.0 ** rng.integers(-14, 4)).astype(np.float16)
-    if CONFIG.zero_point:
-        z = integers(rng, CONFIG.weight_code, (groups, n), extreme)
-    if CONFIG.token_scale:
-        t = rng.choice(_CORNER_TOKENS, m) if extreme else rng.uniform(-1e-2, 1e-2, m)
-        t = t.astype(np.float32)
-    return a, q, s, z, t
 
 
 def extreme_activations() -> list:
@@ -139,7 +82,7 @@ async def cycles_and_bits(dut):
     for k in inner_dimensions():
         for tiles in (1, 3):
             work = Work()
-            work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols * tiles))
+            work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols * tiles, CONFIG))
             cycles = await bench.work(work)
             assert cycles == CONFIG.run_cycles(k, tiles), (
                 f"K = {k}, {tiles} tiles: {cycles} cycles, not {CONFIG.run_cycles(k, tiles)}"
@@ -155,8 +98,8 @@ async def extreme_operands(dut):
     for k in inner_dimensions():
         work = Work()
         for _ in range(2):
-            work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols, extreme=True))
-        a, q, s, z, t = random_operands(rng, CONFIG.rows, k, CONFIG.cols)
+            work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols, CONFIG, extreme=True))
+        a, q, s, z, t = random_operands(rng, CONFIG.rows, k, CONFIG.cols, CONFIG)
         for act in extreme_activations():
             for code in (CONFIG.weight_code.min, CONFIG.weight_code.max):
                 work.add(np.full_like(a, act), np.full_like(q, code), s, z, t)
@@ -176,7 +119,7 @@ async def random_waits(dut):
         for _ in range(2):
             k = int(rng.choice(inner_dimensions()))
             m, n = rng.integers(1, 2 * CONFIG.rows + 1), rng.integers(1, 2 * CONFIG.cols + 1)
-            work.add(*random_operands(rng, m, k, n))
+            work.add(*random_operands(rng, m, k, n, CONFIG))
         await bench.work(work)
 
 
@@ -188,7 +131,7 @@ async def reset_drops_work(dut):
     await bench.start()
     k = inner_dimensions()[-1]
     work = Work()
-    work.add(*random_operands(rng, CONFIG.rows, k, 2 * CONFIG.cols))
+    work.add(*random_operands(rng, CONFIG.rows, k, 2 * CONFIG.cols, CONFIG))
     bench.send(work.beats)
     for _ in range(int(rng.integers(1, CONFIG.run_cycles(k, 2) - CONFIG.rows))):
         await RisingEdge(dut.clk)
@@ -196,5 +139,5 @@ async def reset_drops_work(dut):
     await reset(dut)
     for k in inner_dimensions():
         work = Work()
-        work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols))
+        work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols, CONFIG))
         await bench.work(work)

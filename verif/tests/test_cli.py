@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from mixpe.cli.main import cli, main
-from mixpe.gen.configurations import named_configurations
+from mixpe.gen.configurations import CORE_FIELDS, named_designs
 from mixpe.gen.write import design_verilog
 from mixpe.hw.config import Config
+from mixpe.hw.core_config import CoreConfig
 
 SMALL = ("--rows", "1", "--cols", "2", "--group", "3")
 
@@ -94,6 +95,44 @@ def test_options(mixpe, tmp_path):
     )
 
 
+def test_options_of_a_core(mixpe, tmp_path):
+    """An option for every field; any of them makes a core of an array."""
+    given = {
+        "bus": "axi",
+        "data_bits": 64,
+        "address_bits": 48,
+        "burst": 8,
+        "outstanding": 4,
+        "act_words": 32,
+        "weight_words": 64,
+        "scale_words": 16,
+        "queue": 2,
+    }
+    assert given.keys() == {field.name for field in CORE_FIELDS}
+    options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    status, out, err = mixpe("verilog", *SMALL, *options, "--name", "mine", "--out-dir", "out")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == ["out/mine.v", "out/manifest.json", "out/mine.h"]
+    assert files(tmp_path).keys() == set(out.splitlines())
+    read = json.loads((tmp_path / "out/manifest.json").read_text())["configuration"]
+    read["array"] = Config(**read["array"])
+    assert CoreConfig(**read) == CoreConfig(name="mine", array=Config(rows=1, cols=2, group=3), **given)
+    status, out, _ = mixpe("verilog", *SMALL, "--bus", "stream")
+    name = "stream_w4a8_1x2_g3"
+    assert (status, out.splitlines()) == (0, [f"build/{name}/{name}.v", f"build/{name}/manifest.json"])
+
+
+def test_core_file_of_the_user(mixpe, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\nrows = 1\ncols = 1\ngroup = 3\n[core]\nact_words = 16\n'
+    )
+    assert mixpe("verilog", "mine.toml")[0] == 0
+    assert files(tmp_path).keys() == {
+        "mine.toml",
+        *(f"build/mine/{f}" for f in ("mine.v", "mine.h", "manifest.json")),
+    }
+
+
 def test_flags_can_be_taken_back(mixpe, tmp_path):
     small = ("--rows", "1", "--cols", "1", "--group", "3", "--out-dir", "out")
     status, *_ = mixpe(
@@ -148,14 +187,15 @@ def test_help(arguments, mixpe):
     assert (status, err) == (0, "")
     assert out.startswith("Usage: mixpe ")
     if arguments[0] != "synth":
-        assert all(name in " ".join(out.split()) for name in named_configurations())
+        assert all(name in " ".join(out.split()) for name in named_designs())
 
 
 def test_help_lists_every_command_and_field(mixpe):
     assert all(f"\n  {name} " in mixpe("--help")[1] for name in cli.commands)
     for command in ("verilog", "synth"):
         text = mixpe(command, "--help")[1]
-        assert all(f"--{field.replace('_', '-')}" in text for field in vars(Config()))
+        names = [*vars(Config()), *(field.name for field in CORE_FIELDS)]
+        assert all(f" --{field.replace('_', '-')} " in text for field in names)
 
 
 def test_version(mixpe):
@@ -200,6 +240,11 @@ def test_version(mixpe):
         (["type.toml"], ["rows must be of type int, not '4'"]),
         (["latin.toml"], ["latin.toml", "cannot be read"]),
         (["w4a8_4x4_g32", "w4a8_4x4_g32"], ["w4a8_4x4_g32"]),
+        (["--data-bits", "96"], ["data_bits must be one of 64, 128, 256, 512, not 96"]),
+        (["core_w4a8_16x16", "--queue", "0"], ["queue must be 1 to 15, not 0"]),
+        (["--bus", "apb"], ["bus must be one of axi, stream, not 'apb'"]),
+        (["stream_w4a8_16x16", "--burst", "8"], ["burst must be 16 for bus stream, which has none, not 8"]),
+        (["core.toml"], ["core.toml: table core: unknown field 'rows'", "data_bits"]),
     ],
 )
 def test_bad_input(command, arguments, parts, mixpe, tmp_path):
@@ -208,6 +253,7 @@ def test_bad_input(command, arguments, parts, mixpe, tmp_path):
     (tmp_path / "field.toml").write_text("row = 4\n")
     (tmp_path / "value.toml").write_text("rows = 0\n")
     (tmp_path / "type.toml").write_text('rows = "4"\n')
+    (tmp_path / "core.toml").write_text("[core]\nrows = 4\n")
     (tmp_path / "latin.toml").write_bytes(b"# \xe4\nrows = 4\n")
     before = files(tmp_path)
     check_refusal(mixpe(command, "--out-dir", "out", *arguments), *parts)
@@ -225,6 +271,12 @@ def test_no_command(mixpe):
     result = mixpe()
     check_refusal(result, "command")
     assert len(result[2]) < 200
+
+
+def test_core_where_an_array_is_wanted(mixpe, tmp_path):
+    expected = "configuration must be an array, such as w4a8_16x16_g128, not the core core_w4a8_16x16"
+    check_refusal(mixpe("ppa", "--config", "core_w4a8_16x16"), expected)
+    assert files(tmp_path) == {}
 
 
 def test_bad_library(mixpe, tmp_path):

@@ -7,7 +7,14 @@ from importlib import resources
 
 import pytest
 
-from mixpe.gen.configurations import DEFAULT, load_config, named_configurations
+from mixpe.gen.configurations import (
+    DEFAULT,
+    load_config,
+    load_design,
+    named_configurations,
+    named_cores,
+    named_designs,
+)
 from mixpe.hw.config import Config
 from mixpe.hw.errors import UserError
 
@@ -28,8 +35,9 @@ def toml(folder, text, name="mine.toml"):
 
 def test_packaged_names_are_their_files():
     files = {path.name for path in (resources.files("mixpe.gen") / "configs").iterdir()}
-    assert {f"{name}.toml" for name in named_configurations()} == files
-    assert named_configurations() == sorted(named_configurations())
+    assert {f"{name}.toml" for name in named_designs()} == files
+    assert len(named_designs()) == len(files)
+    assert named_designs() == [*sorted(named_configurations()), *sorted(named_cores())]
     assert DEFAULT in named_configurations()
 
 
@@ -48,7 +56,9 @@ def test_packaged(name):
 
 
 def test_packaged_configurations_differ():
-    fields = [asdict(load_config(name)) for name in named_configurations()]
+    fields = [asdict(load_design(name)) for name in named_designs()]
+    for core in fields[len(named_configurations()) :]:
+        core["array"]["name"] = ""
     for one, two in itertools.combinations(fields, 2):
         assert {**one, "name": ""} != {**two, "name": ""}
 
@@ -143,7 +153,7 @@ def test_folder(tmp_path):
     "source", ["w4a8", "W4A8_16X16_G128", "", ".", os.sep, "w4a8_4x4_g32.tom", "two\nlines"]
 )
 def test_unknown_name(source):
-    names = ", ".join(named_configurations())
+    names = ", ".join(named_designs())
     expected = f"configuration must be one of {names}, or the path of a .toml file, not {source!r}"
     assert refusal(source) == expected
 

@@ -11,6 +11,7 @@ from mixpe.hw.errors import UserError
 from mixpe.quant import data
 from mixpe.quant.llama import Llama, LlamaConfig, matmul
 from mixpe.quant.tokenizer import BOS, EOS, Tokenizer
+from mixpe.verif.tiny_llama import shapes, write_model, write_tokenizer
 
 # dim, hidden, layers, heads, kv_heads, vocab (negative: a classifier of its own), seq_len
 MODELS = {
@@ -19,34 +20,6 @@ MODELS = {
     "one_head": (4, 5, 1, 1, 1, 20, 5),
 }
 REAL, REAL_TOKENS = "models/stories260K.bin", "models/tok512.bin"
-
-
-def shapes(header) -> dict[str, tuple[int, ...]]:
-    dim, hidden, layers, heads, kv_heads, vocab, seq_len = header
-    kv, half = dim // heads * kv_heads, dim // heads // 2
-    order = {
-        "embedding": (abs(vocab), dim),
-        "norm1": (layers, dim),
-        "wq": (layers, dim, dim),
-        "wk": (layers, kv, dim),
-        "wv": (layers, kv, dim),
-        "wo": (layers, dim, dim),
-        "norm2": (layers, dim),
-        "w1": (layers, hidden, dim),
-        "w2": (layers, dim, hidden),
-        "w3": (layers, hidden, dim),
-        "norm3": (dim,),
-        "cos": (seq_len, half),
-        "sin": (seq_len, half),
-    }
-    return order | ({"classifier": (-vocab, dim)} if vocab < 0 else {})
-
-
-def write_model(path: Path, header, seed: int = 0) -> Path:
-    rng = np.random.default_rng(seed)
-    parts = [rng.standard_normal(shape).astype("<f4") * np.float32(0.5) for shape in shapes(header).values()]
-    path.write_bytes(struct.pack("<7i", *header) + b"".join(part.tobytes() for part in parts))
-    return path
 
 
 def tensors(path: Path) -> tuple[tuple[int, ...], dict[str, np.ndarray]]:
@@ -198,14 +171,6 @@ def test_text(source, tmp_path):
         for i in (10, 40):  # a prompt of the story's beginning goes on as the story does
             prompt = tokenizer.encode(STORY)[:i]
             assert tokenizer.decode(model.generate(prompt, 60)).startswith(STORY)
-
-
-def write_tokenizer(path: Path, tokens: list[bytes], scores=None) -> Path:
-    content = struct.pack("<i", max(map(len, tokens)))
-    for token, score in zip(tokens, scores or [0.0] * len(tokens), strict=True):
-        content += struct.pack("<fi", score, len(token)) + token
-    path.write_bytes(content)
-    return path
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def test_manifest_file(tmp_path):
     read = json.loads(design.manifest.read_text())
     text = design.verilog.read_bytes()
     assert read["verilog_sha256"] == hashlib.sha256(text).hexdigest()
-    files = {"verilog": design.verilog.name, "testbench": design.testbench.name}
+    files = {"verilog": design.verilog.name, "testbench": f"{EVERYTHING.name}_tb.v"}
     assert read == json.loads(json.dumps(manifest(EVERYTHING, text.decode(), files)))
     assert read["top"] == "everything"
     assert read["files"] == files

@@ -1,39 +1,53 @@
 """The generated Verilog: its form and its size."""
 
-import json
 import os
 import re
 import subprocess
 import sys
-from dataclasses import asdict
 
 import pytest
 
 from mixpe.gen.verilog import WAIVERS
 from mixpe.gen.write import design_verilog
 from mixpe.hw.config import Config
+from mixpe.hw.core_config import CoreConfig
 from mixpe.verif.generated import EVERYTHING, LARGE, SMALL, instances, modules, ports, verilog
 
+CORES = {
+    "core": CoreConfig(
+        array=Config(rows=3, cols=2, token_scale=True), name="mine", data_bits=64, act_words=16
+    ),
+    "stream": CoreConfig(array=Config(rows=2, cols=3, zero_point=True), bus="stream"),
+}
 
-def test_same_bytes_in_every_process(tmp_path):
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        (EVERYTHING, {"everything.v", "everything_tb.v", "manifest.json"}),
+        (CORES["core"], {"mine.v", "mine.h", "manifest.json"}),
+    ],
+    ids=["array", "core"],
+)
+def test_same_bytes_in_every_process(config, names, tmp_path):
     """Sets and dictionaries ordered by hash, times and paths would show."""
     script = (
-        "import sys, json; from pathlib import Path; from mixpe.hw.config import Config\n"
-        "from mixpe.gen.write import write_design\n"
-        "write_design(Config(**json.loads(sys.argv[1])), Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; from mixpe.hw.config import Config\n"
+        "from mixpe.hw.core_config import CoreConfig; from mixpe.gen.write import write_design\n"
+        "write_design(eval(sys.argv[1]), Path(sys.argv[2]))"
     )
     texts = []
     for seed in ("1", "2"):
         folder = tmp_path / seed / ("deep" * int(seed))
         subprocess.run(
-            [sys.executable, "-c", script, json.dumps(asdict(EVERYTHING)), str(folder)],
+            [sys.executable, "-c", script, repr(config), str(folder)],
             env={**os.environ, "PYTHONHASHSEED": seed},
             cwd=tmp_path,
             check=True,
         )
         texts.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert texts[0] == texts[1]
-    assert texts[0].keys() == {"everything.v", "everything_tb.v", "manifest.json"}
+    assert texts[0].keys() == names
 
 
 def check_sharing(config: Config, text: str) -> None:
@@ -62,7 +76,7 @@ def check_plain_text(text: str) -> None:
     assert text.endswith("\n")
 
 
-def check_modules(config: Config, text: str) -> None:
+def check_modules(config: Config | CoreConfig, text: str) -> None:
     """Every module is defined once and used, and instances connect all ports and no others."""
     found = modules(text)
     used = {config.name}
@@ -90,6 +104,19 @@ def test_form(config):
     check_plain_text(text)
     check_modules(config, text)
     check_waivers(text)
+
+
+@pytest.mark.parametrize("config", CORES.values(), ids=CORES)
+def test_form_of_cores(config):
+    """An array's modules once, as in an array, and a core's own around them."""
+    text = design_verilog(config)
+    check_sharing(config.array, text)
+    check_plain_text(text)
+    check_modules(config, text)
+    check_waivers(text)
+    whole, array = modules(text), modules(verilog(config.array))
+    assert array.keys() < whole.keys()
+    assert {name: whole[name] for name in array} == array
 
 
 def test_waivers_have_reasons():

@@ -1,8 +1,8 @@
 """Compiles Verilator's run-time library once per machine instead of once per design.
 
-Verilator's makefile puts `$(OBJCACHE)` before each compiler call; `runner` sets it to this file, run
-as a script, and MIXPE_OBJCACHE to a folder. The objects of the sources in Verilator's own include
-folder, the same for every design, are kept there under a hash of the command, the source and
+Verilator's makefile puts `$(OBJCACHE)` before each compiler call; `mixpe.sim.verilator` sets it to this
+file, run as a script, and MIXPE_OBJCACHE to a folder. The objects of the sources in Verilator's own
+include folder, the same for every design, are kept there under a hash of the command, the source and
 the compiler's version; every other call goes straight to the compiler.
 """
 

@@ -1,0 +1,82 @@
+"""What a core is: read from its registers, and compared with what it should be."""
+
+from dataclasses import dataclass
+
+from ..hw.config import Config
+from ..hw.core_config import CoreConfig
+from ..hw.errors import UserError
+from ..hw.layout import LAYOUT_VERSION
+from ..hw.register_map import ID_VALUE, REGISTER_MAP_VERSION, constants, register
+from .registers import Registers
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What software must know of a core.
+
+    array: its array. Registers tell of it what results depend on, and not the circuits: a configuration made
+    from them has the defaults there.
+    queue: commands that wait behind the one under way.
+    """
+
+    array: Config
+    address_bits: int
+    word_bytes: int
+    queue: int
+
+
+def identify(registers: Registers, config: CoreConfig | None) -> Identity:
+    """Reads what the core is; with `config`, checks that it is that.
+
+    Raises `UserError` if it is no core, one of another version of registers or memory layout, or differs
+    from `config`: a line for every difference.
+    """
+    found = registers.read("ID")
+    if found != ID_VALUE:
+        raise UserError(f"ID must be {ID_VALUE:#010x}, not {found:#010x}: no accelerator core is there")
+    versions = registers.fields("VERSION")
+    for name, what, known in (
+        ("REGISTERS", "register map", REGISTER_MAP_VERSION),
+        ("LAYOUT", "memory layout", LAYOUT_VERSION),
+    ):
+        if versions[name] != known:
+            raise UserError(
+                f"the core's {what} must be of version {known} for this software, not {versions[name]}"
+            )
+    if config is None:
+        return _learn(registers)
+    differences = []
+    for name, expected in constants(config).items():
+        for part in register(name).parts:
+            has, wanted = ((value & part.mask) >> part.lsb for value in (registers.read(name), expected))
+            if has != wanted:
+                label = f"{name}.{part.name}" if part.name else name
+                shown = part.codes[wanted] if part.codes else wanted
+                actual = part.codes[has] if has < len(part.codes) else has
+                differences.append(f"{label} must be {shown} for {config.name}, and the core has {actual}")
+    if differences:
+        raise UserError("\n".join(differences))
+    return Identity(config.array, config.address_bits, config.word_bytes, config.queue)
+
+
+def _learn(registers: Registers) -> Identity:
+    shape, formats, bus = (registers.fields(name) for name in ("SHAPE", "FORMAT", "BUS"))
+    act_format, out_format = (
+        register("FORMAT").field(name).codes[formats[name]] for name in ("ACT_FORMAT", "OUT_FORMAT")
+    )
+    array = Config(
+        weight_bits=formats["WEIGHT_BITS"],
+        weight_signed=bool(formats["WEIGHT_SIGNED"]),
+        zero_point=bool(formats["ZERO_POINT"]),
+        act_format=act_format,
+        act_bits=formats["ACT_BITS"],
+        fp_scheme="aligned" if act_format == "int" or formats["ALIGN_BITS"] else "fp_mac",
+        align_bits=formats["ALIGN_BITS"],
+        group=registers.read("GROUP"),
+        rows=shape["ROWS"],
+        cols=shape["COLS"],
+        lanes=shape["LANES"],
+        out_format=out_format,
+        token_scale=bool(formats["TOKEN_SCALE"]),
+    )
+    return Identity(array, bus["ADDRESS_BITS"], bus["DATA_BYTES"], bus["QUEUE"])

@@ -1,0 +1,76 @@
+"""Beats of activations: rows past M and lanes past a group's end are zero."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .. import layout
+from ..beats import ActsBeat
+from ..core_config import SIZE_BITS, CoreConfig
+from .plan import walk_tiles
+
+
+class ActFeed(wiring.Component):
+    """Makes beats of the stream `acts` of what the activations' banks hold.
+
+    `start` (a pulse) with the plan, which stays: `rows`: M, `cols`: N, `tail`: lanes in use in a tile's last
+    beat. `i`: stream of all rows' lanes in their containers, `last`: it is its tile's last. `o`: stream of
+    `ActsBeat`, in the same cycle. `done`: all beats of the product are taken.
+    """
+
+    def __init__(self, config: CoreConfig):
+        self.config = config
+        array = config.array
+        super().__init__(
+            {
+                "start": In(1),
+                "rows": In(SIZE_BITS),
+                "cols": In(SIZE_BITS),
+                "tail": In(range(array.lanes + 1)),
+                "i": In(stream.Signature(array.rows * layout.act_beat_bits(array))),
+                "last": In(1),
+                "o": Out(stream.Signature(ActsBeat(array))),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        array = self.config.array
+        take, end_tile = Signal(), Signal()
+        rows, done = walk_tiles(m, self.config, self.start, self.rows, self.cols, end_tile)
+        m.d.comb += [
+            self.o.valid.eq(self.i.valid & ~done),
+            self.o.payload.last.eq(self.last),
+            self.i.ready.eq(self.o.ready & ~done),
+            take.eq(self.o.valid & self.o.ready),
+            end_tile.eq(take & self.last),
+            self.done.eq(done),
+        ]
+        lanes_used = self._lanes(m, take, end_tile)
+        container = layout.container_bits(array)
+        for row in range(array.rows):
+            for lane in range(array.lanes):
+                code = self.i.payload.word_select(row * array.lanes + lane, container)[: array.act_bits]
+                used = (rows > row) & lanes_used[lane]
+                m.d.comb += self.o.payload.a[row][lane].eq(Mux(used, code, 0))
+        return m
+
+    def _lanes(self, m: Module, take, end_tile) -> Signal:
+        """Which lanes are in use: all but in a group's last beat."""
+        array = self.config.array
+        used = Signal(array.lanes, init=-1)
+        if array.lanes == 1:
+            return used
+        m.d.comb += used.eq(-1)
+        if ragged := array.group % array.lanes:
+            beat = Signal(range(array.group_beats))
+            end_group = Signal()
+            m.d.comb += end_group.eq(beat == array.group_beats - 1)
+            with m.If(take):
+                m.d.sync += beat.eq(Mux(end_group | end_tile, 0, beat + 1))
+            with m.If(end_group):
+                m.d.comb += used.eq((1 << ragged) - 1)
+        with m.If(self.last):
+            m.d.comb += used.eq(Cat(self.tail > lane for lane in range(array.lanes)))
+        return used

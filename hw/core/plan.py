@@ -1,0 +1,149 @@
+"""What a command's K means for the walkers: beats, groups and words of a tile."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .. import layout
+from ..core_config import SIZE_BITS, CoreConfig
+
+DIVISION_STAGES = SIZE_BITS + 1
+"""Cycles to divide K by a group that is no power of two."""
+
+
+class TileSizes(data.StructLayout):
+    """Of a tile: `beats`, `groups`; words of a row's activations, of the weights and of the scales; `tail`:
+    lanes in
+    use in the last beat."""
+
+    def __init__(self, config: CoreConfig):
+        super().__init__(
+            {
+                "beats": SIZE_BITS,
+                "groups": SIZE_BITS,
+                "act_words": SIZE_BITS,
+                "weight_words": _words_bits(config, layout.weight_beat_bits(config.array)),
+                "scale_words": _words_bits(config, layout.scale_beat_bits(config.array)),
+                "tail": range(config.array.lanes + 1),
+            }
+        )
+
+
+def _words_bits(config: CoreConfig, beat_bits: int) -> int:
+    """Width of the words that 2**SIZE_BITS beats may take."""
+    return (((1 << SIZE_BITS) * beat_bits - 1) // config.data_bits + 1).bit_length()
+
+
+class Planner(wiring.Component):
+    """Computes the sizes of a tile.
+
+    `start` (a pulse) with `k`, which stays; `done` is high for a cycle, `latency` cycles later, and `sizes`
+    are those of `k` from then on.
+    """
+
+    def __init__(self, config: CoreConfig):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "k": In(SIZE_BITS),
+                "done": Out(1),
+                "sizes": Out(TileSizes(config)),
+            }
+        )
+
+    @property
+    def divides(self) -> bool:
+        """Whether the group is no power of two."""
+        return self.config.array.group.bit_count() != 1
+
+    @property
+    def latency(self) -> int:
+        return 2 + DIVISION_STAGES * self.divides
+
+    def elaborate(self, platform):
+        m = Module()
+        config, array, sizes = self.config, self.config.array, self.sizes
+
+        divided, whole, rest = self._divided(m)
+        lanes, ragged = array.lanes, array.group % array.lanes
+        if not ragged:
+            beats, tail = _quotient_up(self.k, lanes), _remainder(self.k, lanes)
+        else:
+            beats = whole * array.group_beats + _quotient_up(rest, lanes)
+            tail = Mux(rest.any(), _remainder(rest, lanes), ragged)
+        counted = Signal()
+        m.d.sync += [
+            counted.eq(divided),
+            sizes.beats.eq(beats),
+            sizes.groups.eq(whole + rest.any()),
+            sizes.tail.eq(tail),
+            self.done.eq(counted),
+        ]
+        m.d.sync += [
+            sizes.act_words.eq(_quotient_up(sizes.beats, config.act_beats_per_word)),
+            sizes.weight_words.eq(
+                _quotient_up(sizes.beats * layout.weight_beat_bits(array), config.data_bits)
+            ),
+            sizes.scale_words.eq(
+                _quotient_up(sizes.groups * layout.scale_beat_bits(array), config.data_bits)
+            ),
+        ]
+        return m
+
+    def _divided(self, m: Module) -> tuple[Value, Value, Value]:
+        """A pulse, and with it (and from then on) K's whole groups and the rest."""
+        group = self.config.array.group
+        if not self.divides:
+            shift = group.bit_length() - 1
+            return self.start, self.k[shift:], self.k[:shift] if shift else Const(0, 1)
+        # Restoring division, a bit a cycle.
+        rest, quotient = Signal(range(group)), Signal(SIZE_BITS)
+        left, divided = Signal(range(SIZE_BITS + 1)), Signal()
+        shifted = Signal(range(2 * group))
+        fits = Signal()
+        m.d.comb += [shifted.eq(Cat(quotient[-1], rest)), fits.eq(shifted >= group)]
+        m.d.sync += divided.eq(left == 1)
+        with m.If(self.start):
+            m.d.sync += [quotient.eq(self.k), rest.eq(0), left.eq(SIZE_BITS)]
+        with m.Elif(left.any()):
+            m.d.sync += [
+                left.eq(left - 1),
+                rest.eq(Mux(fits, shifted - group, shifted)),
+                quotient.eq(Cat(fits, quotient)),
+            ]
+        return divided, quotient, rest
+
+
+def walk_tiles(
+    m: Module, config: CoreConfig, start: Value, rows: Value, cols: Value, end_tile: Value
+) -> tuple[Signal, Signal]:
+    """Follows a product of `rows` x `cols` tile by tile, from `start` on; `end_tile` ends a tile.
+
+    Returns the rows of the current strip and all below it, and whether the product is done.
+    """
+    array = config.array
+    rows_left, cols_left = Signal(SIZE_BITS, name="rows_left"), Signal(SIZE_BITS, name="cols_left")
+    done = Signal(init=1, name="walk_done")
+    with m.If(end_tile):
+        m.d.sync += cols_left.eq(cols_left - array.cols)
+        with m.If(cols_left <= array.cols):
+            m.d.sync += [
+                *(cols_left.eq(cols), rows_left.eq(rows_left - array.rows)),
+                done.eq(rows_left <= array.rows),
+            ]
+    with m.If(start):
+        m.d.sync += [rows_left.eq(rows), cols_left.eq(cols), done.eq(0)]
+    return rows_left, done
+
+
+def _quotient_up(value: Value, divisor: int) -> Value:
+    """value / divisor, a power of two, rounded up."""
+    shift = divisor.bit_length() - 1
+    return (value + (divisor - 1)) >> shift
+
+
+def _remainder(value: Value, divisor: int) -> Value:
+    """What is left above a multiple of `divisor`, a power of two: 1 to `divisor`."""
+    low = value[: divisor.bit_length() - 1]
+    return Mux(low.any(), low, divisor) if len(low) else Const(1)

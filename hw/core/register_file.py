@@ -1,0 +1,227 @@
+"""The registers of the core behind their AXI4-Lite port."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Member, Out
+
+from ..core_config import CoreConfig
+from ..register_map import COMMAND, REGISTERS, WORD_BITS, Access, Field, Register, constants, register
+from .axi import lead_out
+from .axi_lite import STROBES, AxiLiteSlave, axil_members
+from .command import Command, member_name
+
+_BYTES = "_BYTES"
+"""How the names of counters of bytes end."""
+
+_COUNTERS = tuple(each for each in REGISTERS if each.access is Access.COUNTER)
+
+
+def counter_members(config: CoreConfig) -> dict[str, Member]:
+    """What counters add in a cycle, as inputs: `add_cycles` and so on. Counters of bytes take up to a word of
+    the data bus, others 0 or 1."""
+    most = {each.name: config.word_bytes if each.name.endswith(_BYTES) else 1 for each in _COUNTERS}
+    return {_adds(name): In(limit.bit_length()) for name, limit in most.items()}
+
+
+def _adds(counter: str) -> str:
+    return f"add_{counter.lower()}"
+
+
+class RegisterFile(wiring.Component):
+    """Every register of `mixpe.hw.register_map`, of the core `config`.
+
+    Ports besides `axil_members`:
+
+    - `submit`: in this cycle software submits `command`, and `refused` answers it, within the cycle: an
+      `Error`, or 0 if the core takes the command. A refused one is answered SLVERR and recorded as an error.
+    - `cancel`: a pulse; commands under way and waiting are to end.
+    - `busy`, `queued`: what STATUS shows.
+    - `done`: a pulse; the command `done_tag` is done.
+    - `failed`: a pulse; the command `failed_tag` ended by the error `failed_code`, not 0.
+    - `error_pending`: ERROR holds an error, or takes one of `failed` in this cycle.
+    - `counter_members`: what each counter adds in this cycle.
+    - `irq`: a cause in INTERRUPT is enabled.
+
+    ERROR keeps the first error until it is cleared; of two in one cycle that of `failed`, the older command,
+    is the first. What happens in the cycle in which software clears INTERRUPT or ERROR is not lost; what
+    counters add in the cycle of CONTROL.CLEAR_COUNTERS is. Outputs depend on registers only, `error_pending`
+    on `failed` too.
+
+    `counters`: the registers of the counters, by name; no ports, but a simulation may set them.
+    """
+
+    def __init__(self, config: CoreConfig):
+        self.config = config
+        self.counters = {each.name: Signal(each.bits, name=each.name.lower()) for each in _COUNTERS}
+        code, tag = (register("ERROR").field(name).width for name in ("CODE", "TAG"))
+        super().__init__(
+            {
+                **axil_members(),
+                "command": Out(Command()),
+                "submit": Out(1),
+                "refused": In(code),
+                "cancel": Out(1),
+                "busy": In(1),
+                "queued": In(register("STATUS").field("QUEUED").width),
+                "done": In(1),
+                "done_tag": In(tag),
+                "failed": In(1),
+                "failed_code": In(code),
+                "failed_tag": In(tag),
+                "error_pending": Out(1),
+                **counter_members(config),
+                "irq": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.port = port = AxiLiteSlave()
+        lead_out(m, self, port, axil_members())
+        writes = _Writes(port)
+        refusal = Signal()
+        shown: dict[str, Value] = {
+            name: Const(value, register(name).bits) for name, value in constants(self.config).items()
+        }
+        shown |= {each.name: _storage(m, writes, each) for each in REGISTERS if each.access is Access.WRITE}
+        shown |= {each.name: Const(0, each.bits) for each in REGISTERS if each.access is Access.SET}
+        shown["STATUS"] = _packed(register("STATUS"), BUSY=self.busy, QUEUED=self.queued)
+        shown["DONE"] = self._done(m)
+        shown["INTERRUPT"] = self._interrupt(m, writes, refusal)
+        shown["ERROR"] = self._error(m, writes, refusal)
+        shown |= self._counters(m, writes)
+        self._submit(m, writes, shown)
+        m.d.comb += [
+            refusal.eq(self.submit & self.refused.any()),
+            self.cancel.eq(writes.ones("CONTROL", "ABORT")),
+            self.irq.eq((shown["INTERRUPT"] & shown["INTERRUPT_ENABLE"]).any()),
+        ]
+        _answers(m, port, shown, refusal)
+        return m
+
+    def _done(self, m) -> Value:
+        fields = _field_signals("DONE")
+        with m.If(self.done):
+            m.d.sync += [fields["COUNT"].eq(fields["COUNT"] + 1), fields["TAG"].eq(self.done_tag)]
+        return _packed(register("DONE"), **fields)
+
+    def _interrupt(self, m, writes, refusal) -> Value:
+        fields = _field_signals("INTERRUPT")
+        for name, cause in {"DONE": self.done, "ERROR": self.failed | refusal}.items():
+            m.d.sync += fields[name].eq(fields[name] & ~writes.ones("INTERRUPT", name) | cause)
+        return _packed(register("INTERRUPT"), **fields)
+
+    def _error(self, m, writes, refusal) -> Value:
+        fields = _field_signals("ERROR")
+        code, tag = fields["CODE"], fields["TAG"]
+        clear, vacant = Signal(name="error_clear"), Signal(name="error_vacant")
+        m.d.comb += [
+            clear.eq(Cat(writes.ones("ERROR", name) for name in fields).any()),
+            vacant.eq((code == 0) | clear),
+            self.error_pending.eq(code.any() | self.failed),
+        ]
+        with m.If(vacant & self.failed):
+            m.d.sync += [code.eq(self.failed_code), tag.eq(self.failed_tag)]
+        with m.Elif(vacant & refusal):
+            m.d.sync += [code.eq(self.refused), tag.eq(self.command.tag)]
+        with m.Elif(clear):
+            m.d.sync += [code.eq(0), tag.eq(0)]
+        return _packed(register("ERROR"), **fields)
+
+    def _counters(self, m, writes) -> dict[str, Value]:
+        """The counters, their high halves as they were when a low half was last read."""
+        port, shown, kept = writes.port, {}, Signal(WORD_BITS, name="counter_high")
+        clear = writes.ones("CONTROL", "CLEAR_COUNTERS")
+        for each in _COUNTERS:
+            count = self.counters[each.name]
+            m.d.sync += count.eq(Mux(clear, 0, count + getattr(self, _adds(each.name))))
+            low, high = count[:WORD_BITS], count[WORD_BITS:]
+            with m.If(port.read & (port.read_index == _indices(each)[0])):
+                m.d.sync += kept.eq(high)
+            shown[each.name] = Cat(low, kept)
+        return shown
+
+    def _submit(self, m, writes, shown) -> None:
+        submit = register("SUBMIT")
+        m.d.comb += self.submit.eq(writes.hits(submit) & _bits(submit.field("TAG"), writes.lanes).any())
+        for each, part in COMMAND:
+            value = writes.data if each is submit else shown[each.name]
+            m.d.comb += self.command[member_name(each, part)].eq(_bits(part, value))
+
+
+class _Writes:
+    """What the port writes in a cycle: `data`, whose bits are 0 where `lanes` has none to write."""
+
+    def __init__(self, port: AxiLiteSlave):
+        self.port = port
+        self.lanes = Cat(port.write_strobes[byte].replicate(WORD_BITS // STROBES) for byte in range(STROBES))
+        self.data = port.write_data & self.lanes
+
+    def hits(self, each: Register, word: int = 0) -> Value:
+        """Whether it is this word of the register."""
+        return self.port.write & (self.port.write_index == _indices(each)[word])
+
+    def ones(self, name: str, part: str) -> Value:
+        """The ones written to a field."""
+        each = register(name)
+        return Mux(self.hits(each), _bits(each.field(part), self.data), 0)
+
+
+def _storage(m: Module, writes: _Writes, each: Register) -> Value:
+    """What software wrote to a register of `Access.WRITE`."""
+    parts = {part.name: Signal(part.width, name=_signal_name(each, part)) for part in each.parts}
+    for part in each.parts:
+        held = parts[part.name]
+        for word in range(each.words):
+            # The bits of the part in this word, counted from the word's bit 0.
+            first = max(part.lsb, word * WORD_BITS)
+            last = min(part.lsb + part.width, (word + 1) * WORD_BITS)
+            if first < last:
+                here = held[first - part.lsb : last - part.lsb]
+                there = slice(first - word * WORD_BITS, last - word * WORD_BITS)
+                with m.If(writes.hits(each, word)):
+                    m.d.sync += here.eq(here & ~writes.lanes[there] | writes.data[there])
+    return _packed(each, **parts)
+
+
+def _answers(m: Module, port: AxiLiteSlave, shown: dict[str, Value], refusal: Value) -> None:
+    """Answers reads by what the registers show, and tells the port what is an error."""
+    m.d.comb += [port.read_error.eq(1), port.write_error.eq(1)]
+    with m.Switch(port.read_index):
+        for each in REGISTERS:
+            for word, index in enumerate(_indices(each)):
+                with m.Case(index):
+                    data = shown[each.name].word_select(word, WORD_BITS)
+                    m.d.comb += [port.read_data.eq(data), port.read_error.eq(0)]
+    with m.Switch(port.write_index):
+        with m.Case(*(index for each in REGISTERS if each.access.writable for index in _indices(each))):
+            m.d.comb += port.write_error.eq(refusal)
+
+
+def _indices(each: Register) -> range:
+    """The register's places, in words."""
+    first = each.offset // STROBES
+    return range(first, first + each.words)
+
+
+def _bits(part: Field, value: Value) -> Value:
+    return value[part.lsb : part.lsb + part.width]
+
+
+def _signal_name(each: Register, part: Field) -> str:
+    return "_".join(name.lower() for name in (each.name, part.name) if name)
+
+
+def _field_signals(name: str) -> dict[str, Signal]:
+    each = register(name)
+    return {part.name: Signal(part.width, name=_signal_name(each, part)) for part in each.parts}
+
+
+def _packed(each: Register, **values: Value) -> Value:
+    """The register's value from those of all its parts; bits of no part are 0."""
+    packed: list[Value] = []
+    for part in sorted(each.parts, key=lambda part: part.lsb):
+        packed += [Const(0, part.lsb - len(Cat(packed))), values.pop(part.name)]
+    if values:
+        raise ValueError(f"{each.name} has no {', '.join(values)}")
+    return Cat(packed, Const(0, each.bits - len(Cat(packed))))

@@ -1,0 +1,107 @@
+"""Operands that are used in the order in which they come: a queue of words, cut into beats."""
+
+from math import gcd
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..core_config import SIZE_BITS, CoreConfig
+from ..modules import Modules
+from ..ram import place_ram
+
+
+class StreamBuffer(wiring.Component):
+    """Serves tiles of beats of `width` bits from words that lie in memory without gaps between beats.
+
+    Filling: `load` with `data` is a word; there is always room for what was reserved: `reserve` (pulse) for
+    `more` + 1 words, legal while `room` is high. `low`: less than an eighth is filled or on the way.
+
+    Reading: `start` (a pulse) with the plan, which stays: a tile is `count` beats in `words` words; the bits
+    of its last word beyond its last beat are dropped. `out`: stream of beats, one a cycle where a word
+    holds as much; `end_tile`: a tile's last beat is taken.
+    """
+
+    def __init__(
+        self, config: CoreConfig, *, depth: int, width: int, words_bits: int, modules: Modules | None = None
+    ):
+        self.config, self.modules = config, modules
+        self.depth, self.width, self.words_bits = depth, width, words_bits
+        super().__init__(
+            {
+                "reserve": In(1),
+                "more": In(max(1, (config.burst - 1).bit_length())),
+                "room": Out(1),
+                "low": Out(1),
+                "load": In(1),
+                "data": In(config.data_bits),
+                "start": In(1),
+                "count": In(SIZE_BITS),
+                "words": In(words_bits),
+                "out": Out(stream.Signature(width)),
+                "end_tile": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, depth = self.config, self.depth
+        pop, accept = Signal(), Signal()
+
+        # The queue: a memory, and behind its read port a word that waits.
+        space, filled = Signal(range(depth + 1), init=depth), Signal(range(depth + 1))
+        write, read = Signal(range(depth)), Signal(range(depth))
+        have = Signal()
+        ram = place_ram(m, "ram", depth, config.data_bits, self.modules, config.name)
+        m.d.comb += [
+            self.room.eq(space >= config.burst),
+            self.low.eq(space > depth - depth // 8),
+            pop.eq(filled.any() & (~have | accept)),
+            ram.write.eq(self.load),
+            ram.write_address.eq(write),
+            ram.write_data.eq(self.data),
+            ram.read.eq(pop),
+            ram.read_address.eq(read),
+        ]
+        m.d.sync += [
+            space.eq(space - Mux(self.reserve, self.more + 1, 0) + pop),
+            filled.eq(filled + self.load - pop),
+            write.eq(write + self.load),
+            read.eq(read + pop),
+        ]
+        with m.If(pop | accept):
+            m.d.sync += have.eq(pop)
+
+        # Words into beats: a store of whole units, of which both are made.
+        unit = gcd(config.data_bits, self.width)
+        per_word, per_beat = config.data_bits // unit, self.width // unit
+        capacity = per_word + per_beat - 1
+        level, kept = Signal(range(capacity + 1)), Signal(range(capacity + 1))
+        store = Signal(capacity * unit)
+        beats, words = Signal(SIZE_BITS), Signal(self.words_bits)  # of the tile, left
+        take, last = Signal(), Signal()
+        rest = store[self.width :] if capacity > per_beat else Const(0, 1)
+        m.d.comb += [
+            self.out.payload.eq(store),
+            self.out.valid.eq(level >= per_beat),
+            take.eq(self.out.valid & self.out.ready),
+            self.end_tile.eq(take & last),
+            last.eq(beats == 1),
+            kept.eq(Mux(take, Mux(last, 0, level - per_beat), level)),
+            # Words of the next tile wait until this one's last beat is taken.
+            accept.eq(have & (kept < per_beat) & (words.any() | (take & last))),
+        ]
+        with m.If(take):
+            m.d.sync += [store.eq(rest), beats.eq(Mux(last, self.count, beats - 1))]
+        with m.If(accept):
+            with m.Switch(kept):
+                for units in range(per_beat):
+                    with m.Case(units):
+                        m.d.sync += store[units * unit : (units + per_word) * unit].eq(ram.read_data)
+        m.d.sync += [
+            level.eq(kept + Mux(accept, per_word, 0)),
+            words.eq(Mux(take & last, self.words, words) - accept),
+        ]
+        with m.If(self.start):
+            m.d.sync += [beats.eq(self.count), words.eq(self.words), level.eq(0)]
+        return m

