@@ -13,9 +13,6 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ..driver.accelerator import Accelerator
-from ..driver.command import CommandError, HangError
-from ..driver.transport import RegisterError
 from ..gen.configurations import load_design
 from ..gen.files import write_file
 from ..hw.config import Config
@@ -28,6 +25,7 @@ from ..llm.models import DEFAULT_MODEL, load_model
 from ..llm.report import lines, macs_per_token, record, tables
 from ..quant.llama import Llama
 from .options import HELP
+from .simulated import accelerator
 
 CORE = "core_w8a8_16x16_g64"
 
@@ -185,27 +183,11 @@ def _engine(kind: str, core: CoreConfig, model: Llama, memory: dict[str, Any]) -
         if kind == "rtl":
             given = {name: value for name, value in memory.items() if value is not None}
             size = memory_needed(model, core.array)
-            engine: Engine = CoreEngine(stack.enter_context(_accelerator(core, memory_bytes=size, **given)))
+            engine: Engine = CoreEngine(stack.enter_context(accelerator(core, memory_bytes=size, **given)))
         else:
             engine = GoldenEngine(core.array) if kind == "golden" else FloatEngine()
         engine.load_all(model.linears)
         yield engine
-
-
-@contextmanager
-def _accelerator(core: CoreConfig, **memory: Any) -> Iterator[Accelerator]:
-    """A simulated core. What goes wrong in it is one message and exit status 1."""
-    from ..sim.build import BuildError  # imports the hardware
-    from ..sim.fast import SimulatedCore, SimulationError
-
-    try:
-        with Console(stderr=True).status(f"building {core.name} under Verilator"):
-            simulated = SimulatedCore(core, **memory)
-        with simulated:
-            yield Accelerator(simulated, core)
-    except (BuildError, SimulationError, CommandError, HangError, RegisterError) as error:
-        click.echo(f"mixpe: error: {error}", err=True)
-        sys.exit(1)
 
 
 def _say(generation: Generation) -> bool:

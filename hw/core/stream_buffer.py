@@ -2,7 +2,7 @@
 
 from math import gcd
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -91,17 +91,16 @@ class StreamBuffer(wiring.Component):
             # Words of the next tile wait until this one's last beat is taken.
             accept.eq(have & (kept < per_beat) & (words.any() | (take & last))),
         ]
+        # Above the units that count, the store is zero.
+        left = Mux(take, Mux(last, 0, rest), store)
+        behind = Cat(Const(0, unit.bit_length() - 1), kept[: (per_beat - 1).bit_length()])
+        m.d.sync += store.eq(left | Mux(accept, ram.read_data << behind, 0))
         with m.If(take):
-            m.d.sync += [store.eq(rest), beats.eq(Mux(last, self.count, beats - 1))]
-        with m.If(accept):
-            with m.Switch(kept):
-                for units in range(per_beat):
-                    with m.Case(units):
-                        m.d.sync += store[units * unit : (units + per_word) * unit].eq(ram.read_data)
+            m.d.sync += beats.eq(Mux(last, self.count, beats - 1))
         m.d.sync += [
             level.eq(kept + Mux(accept, per_word, 0)),
             words.eq(Mux(take & last, self.words, words) - accept),
         ]
         with m.If(self.start):
-            m.d.sync += [beats.eq(self.count), words.eq(self.words), level.eq(0)]
+            m.d.sync += [beats.eq(self.count), words.eq(self.words), level.eq(0), store.eq(0)]
         return m

@@ -194,7 +194,7 @@ made: list[FakeCore] = []
 def faked(monkeypatch):
     made.clear()
     monkeypatch.setattr("mixpe.sim.fast.SimulatedCore", FakeCore)
-    monkeypatch.setattr(command, "Accelerator", lambda core, config: FakeAccelerator(config.array))
+    monkeypatch.setattr("mixpe.cli.simulated.Accelerator", lambda core, config: FakeAccelerator(config.array))
     return monkeypatch
 
 
