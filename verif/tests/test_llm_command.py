@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mixpe.cli import llm as command
 from mixpe.cli.main import main
 from mixpe.driver.command import CommandError
 from mixpe.hw.config import Config
