@@ -158,6 +158,21 @@ class CoreConfig:
         """Bytes of a word of the data buses."""
         return self.data_bits // 8
 
+    @property
+    def word_index_bits(self) -> int:
+        """Bits of an address within a word."""
+        return (self.word_bytes - 1).bit_length()
+
+    @property
+    def word_address_bits(self) -> int:
+        """Width of an address in words."""
+        return self.address_bits - self.word_index_bits
+
+    @property
+    def burst_index_bits(self) -> int:
+        """Width of a place in a burst, and of a burst's words less one."""
+        return max(1, (self.burst - 1).bit_length())
+
     # Activations
 
     @property

@@ -273,6 +273,10 @@ def register(name: str) -> Register:
     return _BY_NAME[name]
 
 
+CODE_BITS = register("ERROR").field("CODE").width
+TAG_BITS = register("SUBMIT").field("TAG").width
+QUEUED_BITS = register("STATUS").field("QUEUED").width
+
 COMMAND: tuple[tuple[Register, Field], ...] = tuple(
     (each, part)
     for each in REGISTERS

@@ -9,7 +9,7 @@ from math import ceil
 
 from . import layout
 from .bursts import cut, read_bursts, row_words, tile_words, token_words, words
-from .core.plan import DIVISION_STAGES
+from .core.plan import planning_cycles
 from .core_config import CoreConfig
 
 _REQUEST_STAGES = 2
@@ -61,7 +61,7 @@ def write_bytes(m: int, n: int, config: CoreConfig) -> int:
 def setup_cycles(config: CoreConfig) -> int:
     """Of a command before operands are due: the planner's division and two stages, a cycle before and one
     behind."""
-    return 4 + DIVISION_STAGES * (config.array.group.bit_count() != 1)
+    return planning_cycles(config) + 2
 
 
 def array_stalls(m: int, k: int, n: int, config: CoreConfig) -> int:

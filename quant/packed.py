@@ -24,10 +24,11 @@ from ..hw.layout import LAYOUT_VERSION, scale_bytes, weight_bytes
 _CONFIG = ("weight_bits", "weight_signed", "zero_point", "group", "cols", "lanes")
 """The fields of a configuration that the bytes depend on."""
 
-# What NumPy and zipfile raise for bytes that never were such a file, or no longer are.
+# What NumPy and zipfile raise for bytes that never were such a file, or no longer are; RuntimeError and its
+# kin stand for a compression or an encryption that zipfile does not know.
 _DAMAGE = (
-    *(OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedError, OverflowError, RuntimeError),
-    *(SyntaxError, TypeError, zipfile.BadZipFile, zlib.error),
+    *(OSError, EOFError, LookupError, MemoryError, OverflowError, RuntimeError, SyntaxError, TypeError),
+    *(ValueError, zipfile.BadZipFile, zlib.error),
 )
 
 

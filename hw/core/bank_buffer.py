@@ -46,7 +46,7 @@ class BankBuffer(wiring.Component):
                 "load": In(1),
                 "data": In(config.data_bits),
                 "tag": In(BankTag(config, rows, depth)),
-                "index": In(max(1, (config.burst - 1).bit_length())),
+                "index": In(config.burst_index_bits),
                 "end": In(1),
                 "start": In(1),
                 "count": In(SIZE_BITS),

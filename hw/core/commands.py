@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
 from ..layout import ALIGNMENT, LAYOUT_VERSION
-from ..register_map import Error
+from ..register_map import CODE_BITS, QUEUED_BITS, TAG_BITS, Error
 from .command import Command
 
 _ALIGNED = (ALIGNMENT - 1).bit_length()
@@ -19,7 +19,9 @@ class Job(data.StructLayout):
     def __init__(self, config: CoreConfig):
         addresses = {f"{letter}_address": config.address_bits for letter in "awsto"}
         strides = {f"{letter}_stride": STRIDE_BITS for letter in "ao"}
-        super().__init__({"tag": 16, **addresses, **strides, "m": SIZE_BITS, "k": SIZE_BITS, "n": SIZE_BITS})
+        super().__init__(
+            {"tag": TAG_BITS, **addresses, **strides, "m": SIZE_BITS, "k": SIZE_BITS, "n": SIZE_BITS}
+        )
 
 
 class Commands(wiring.Component):
@@ -41,22 +43,22 @@ class Commands(wiring.Component):
             {
                 "submit": In(1),
                 "command": In(Command()),
-                "refused": Out(8),
+                "refused": Out(CODE_BITS),
                 "error_pending": In(1),
                 "cancel": In(1),
                 "busy": Out(1),
-                "queued": Out(4),
+                "queued": Out(QUEUED_BITS),
                 "done": Out(1),
-                "done_tag": Out(16),
+                "done_tag": Out(TAG_BITS),
                 "failed": Out(1),
-                "failed_code": Out(8),
-                "failed_tag": Out(16),
+                "failed_code": Out(CODE_BITS),
+                "failed_tag": Out(TAG_BITS),
                 "job": Out(Job(config)),
                 "plan": Out(1),
                 "planned": In(1),
                 "start": Out(1),
                 "active": In(1),
-                "error": In(8),
+                "error": In(CODE_BITS),
                 "hold": Out(1),
                 "quiet": In(1),
                 "clear": Out(1),
@@ -136,7 +138,7 @@ class Commands(wiring.Component):
             (Error.ADDRESS, Cat(a[config.address_bits :].any() for a in addresses).any()),
             (Error.QUEUE_FULL, ~room),
         )
-        found = Const(Error.NONE, 8)
+        found = Const(Error.NONE, CODE_BITS)
         for error, condition in reversed(refusals):
             found = Mux(condition, error, found)
         return found

@@ -107,7 +107,7 @@ class Core(wiring.Component):
         _link(m, loader.request, getattr(reader, f"{name}_request"))
         m.d.comb += [
             *(loader.start.eq(commands.start), loader.words.eq(words)),
-            loader.address.eq(job[f"{name[0]}_address"] >> _shift(config)),
+            loader.address.eq(job[f"{name[0]}_address"] >> config.word_index_bits),
             *(loader.cols.eq(job.n), loader.rows.eq(job.m), loader.room.eq(buffer.room)),
             getattr(reader, f"{name}_urgent").eq(buffer.low if name == "weight" else 1),
             *(buffer.reserve.eq(loader.reserve), buffer.more.eq(loader.more)),
@@ -134,7 +134,7 @@ class Core(wiring.Component):
         )
         feed = self._add(m, "act_feed", lambda: ActFeed(config), reset=commands.clear)
         _link(m, buffer.out, feed.i)
-        shift = _shift(config)
+        shift = config.word_index_bits
         m.d.comb += [
             *(loader.address.eq(job.a_address >> shift), loader.stride.eq(job.a_stride >> shift)),
             *(loader.words.eq(sizes.act_words), loader.cols.eq(job.n), loader.rows.eq(job.m)),
@@ -165,7 +165,7 @@ class Core(wiring.Component):
         )
         _link(m, buffer.out, engine.tokens)
         m.d.comb += [
-            *(loader.address.eq(job.t_address >> _shift(config)), loader.rows.eq(job.m)),
+            *(loader.address.eq(job.t_address >> config.word_index_bits), loader.rows.eq(job.m)),
             *(buffer.count.eq(array.rows), buffer.cols.eq(job.n)),
             reader.token_urgent.eq(1),
         ]
@@ -209,8 +209,3 @@ def _link(m: Module, source, sink) -> None:
         sink.valid.eq(source.valid),
         source.ready.eq(sink.ready),
     ]
-
-
-def _shift(config: CoreConfig) -> int:
-    """Bits of an address within a word."""
-    return (config.word_bytes - 1).bit_length()

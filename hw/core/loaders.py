@@ -6,24 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from .. import layout
 from ..core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
-from .reader import Burst, word_address_bits
-
-
-def _burst_bits(config: CoreConfig) -> int:
-    """Width of a place in a burst."""
-    return (config.burst - 1).bit_length()
+from .reader import Burst
 
 
 def _words_to(config: CoreConfig, address: Value, left: Value) -> Value:
     """Words of the burst from `address` on: up to `left`, or to the next multiple of a burst."""
-    bits = _burst_bits(config)
-    place = address[:bits] if bits else 0
+    place = address[: config.burst_index_bits] if config.burst > 1 else 0
     room = config.burst - place
     return Mux(left < room, left, room)
-
-
-def _more_bits(config: CoreConfig) -> int:
-    return max(1, (config.burst - 1).bit_length())
 
 
 def _offer(m: Module, request, ask: Signal, **burst) -> None:
@@ -48,13 +38,13 @@ class TileLoader(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "address": In(word_address_bits(config)),
+                "address": In(config.word_address_bits),
                 "words": In(words_bits),
                 "cols": In(SIZE_BITS),
                 "rows": In(SIZE_BITS),
                 "room": In(1),
                 "reserve": Out(1),
-                "more": Out(_more_bits(config)),
+                "more": Out(config.burst_index_bits),
                 "request": Out(stream.Signature(Burst(config, None))),
             }
         )
@@ -98,9 +88,8 @@ class TileLoader(wiring.Component):
 
 
 class BankTag(data.StructLayout):
-    """Where a burst's words go: `row`, `bank`, first `word`; `end_block`: it is the last of a block of all
-    rows, which
-    may then be used; `end_chunk`: and of all that the bank gets."""
+    """Where a burst's words go: `row`, `bank`, first `word`. `end_block`: it is the last of a block of all
+    rows, which may then be used; `end_chunk`: and of all that the bank gets."""
 
     def __init__(self, config: CoreConfig, rows: int, depth: int):
         super().__init__(
@@ -131,7 +120,7 @@ class ActLoader(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "address": In(word_address_bits(config)),
+                "address": In(config.word_address_bits),
                 "stride": In(STRIDE_BITS),
                 "words": In(SIZE_BITS),
                 "cols": In(SIZE_BITS),
@@ -236,7 +225,7 @@ class TokenLoader(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
-                "address": In(word_address_bits(config)),
+                "address": In(config.word_address_bits),
                 "rows": In(SIZE_BITS),
                 "free": In(1),
                 "claim": Out(1),

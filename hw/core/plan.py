@@ -7,14 +7,23 @@ from amaranth.lib.wiring import In, Out
 from .. import layout
 from ..core_config import SIZE_BITS, CoreConfig
 
-DIVISION_STAGES = SIZE_BITS + 1
+_DIVISION_STAGES = SIZE_BITS + 1
 """Cycles to divide K by a group that is no power of two."""
+
+
+def divides(config: CoreConfig) -> bool:
+    """Whether planning divides by the group, which is no power of two."""
+    return config.array.group.bit_count() != 1
+
+
+def planning_cycles(config: CoreConfig) -> int:
+    """From a command's K to the sizes of its tiles."""
+    return 2 + _DIVISION_STAGES * divides(config)
 
 
 class TileSizes(data.StructLayout):
     """Of a tile: `beats`, `groups`; words of a row's activations, of the weights and of the scales; `tail`:
-    lanes in
-    use in the last beat."""
+    lanes in use in the last beat."""
 
     def __init__(self, config: CoreConfig):
         super().__init__(
@@ -37,7 +46,7 @@ def _words_bits(config: CoreConfig, beat_bits: int) -> int:
 class Planner(wiring.Component):
     """Computes the sizes of a tile.
 
-    `start` (a pulse) with `k`, which stays; `done` is high for a cycle, `latency` cycles later, and `sizes`
+    `start` (a pulse) with `k`, which stays; `done` is high for a cycle, `planning_cycles` later, and `sizes`
     are those of `k` from then on.
     """
 
@@ -51,15 +60,6 @@ class Planner(wiring.Component):
                 "sizes": Out(TileSizes(config)),
             }
         )
-
-    @property
-    def divides(self) -> bool:
-        """Whether the group is no power of two."""
-        return self.config.array.group.bit_count() != 1
-
-    @property
-    def latency(self) -> int:
-        return 2 + DIVISION_STAGES * self.divides
 
     def elaborate(self, platform):
         m = Module()
@@ -94,7 +94,7 @@ class Planner(wiring.Component):
     def _divided(self, m: Module) -> tuple[Value, Value, Value]:
         """A pulse, and with it (and from then on) K's whole groups and the rest."""
         group = self.config.array.group
-        if not self.divides:
+        if not divides(self.config):
             shift = group.bit_length() - 1
             return self.start, self.k[shift:], self.k[:shift] if shift else Const(0, 1)
         # Restoring division, a bit a cycle.

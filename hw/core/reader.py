@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ..core_config import CoreConfig
-from ..register_map import Error
+from ..register_map import CODE_BITS, Error
 from .axi import drive_constants, read_members
 
 SLVERR = 2
@@ -24,15 +24,11 @@ class Burst(data.StructLayout):
     def __init__(self, config: CoreConfig, tag: data.Layout | None):
         super().__init__(
             {
-                "address": word_address_bits(config),
-                "more": max(1, (config.burst - 1).bit_length()),
+                "address": config.word_address_bits,
+                "more": config.burst_index_bits,
                 "tag": 0 if tag is None else tag,
             }
         )
-
-
-def word_address_bits(config: CoreConfig) -> int:
-    return config.address_bits - (config.word_bytes - 1).bit_length()
 
 
 class Reader(wiring.Component):
@@ -54,13 +50,13 @@ class Reader(wiring.Component):
         self.clients = dict(clients)
         members = read_members(config) | {
             "data": Out(config.data_bits),
-            "index": Out(max(1, (config.burst - 1).bit_length())),
+            "index": Out(config.burst_index_bits),
             "end": Out(1),
             "hold": In(1),
             "quiet": Out(1),
             "count_words": Out(1),
             "failed": Out(1),
-            "error": Out(8),
+            "error": Out(CODE_BITS),
         }
         for name, tag in self.clients.items():
             members[f"{name}_request"] = In(stream.Signature(Burst(config, tag)))
@@ -88,7 +84,7 @@ class Reader(wiring.Component):
                 asks = getattr(self, f"{name}_request").valid
                 with m.If(asks & getattr(self, f"{name}_urgent") if urgent else asks):
                     m.d.comb += [chosen.eq(index), go.eq(free)]
-        address = Signal(word_address_bits(config))
+        address = Signal(config.word_address_bits)
         more, tag = Signal.like(self.index), Signal(tag_bits)
         with m.Switch(chosen):
             for index, name in enumerate(names):
@@ -107,7 +103,7 @@ class Reader(wiring.Component):
         with m.If(go):
             m.d.sync += [
                 self.m_axi_arvalid.eq(1),
-                self.m_axi_araddr.eq(address << (config.word_bytes - 1).bit_length()),
+                self.m_axi_araddr.eq(address << config.word_index_bits),
                 self.m_axi_arlen.eq(more),
             ]
 

@@ -30,7 +30,7 @@ class StreamBuffer(wiring.Component):
         super().__init__(
             {
                 "reserve": In(1),
-                "more": In(max(1, (config.burst - 1).bit_length())),
+                "more": In(config.burst_index_bits),
                 "room": Out(1),
                 "low": Out(1),
                 "load": In(1),

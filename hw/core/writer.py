@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..beats import OutBeat
 from ..core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
-from ..register_map import Error
+from ..register_map import CODE_BITS, Error
 from .axi import drive_constants, write_members
 from .reader import SLVERR
 
@@ -46,7 +46,7 @@ class Writer(wiring.Component):
                 "quiet": Out(1),
                 "count_bytes": Out(range(config.word_bytes + 1)),
                 "failed": Out(1),
-                "error": Out(8),
+                "error": Out(CODE_BITS),
             }
         )
 
@@ -102,7 +102,7 @@ class Writer(wiring.Component):
         """Bursts of the row that is taken: one, or two where it crosses a boundary."""
         config, array = self.config, self.config.array
         code_bytes, word = array.out.bits // 8, config.word_bytes
-        tile_bytes, shift = array.cols * code_bytes, (word - 1).bit_length()
+        tile_bytes, shift = array.cols * code_bytes, config.word_index_bits
         unit = gcd(tile_bytes, word)  # rows begin at multiples of it
         most = (word - unit + tile_bytes - 1) // word + 1  # words of a row
 

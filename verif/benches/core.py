@@ -10,7 +10,7 @@ from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiResp
 
 from ...hw import layout, traffic
-from ...hw.core.plan import Planner
+from ...hw.core.plan import planning_cycles
 from ...hw.register_map import ID_VALUE, register
 from . import bench_rng
 from .core_device import CoreDevice
@@ -185,7 +185,7 @@ async def counters(dut):
         assert found["WRITE_BYTES"] == traffic.write_bytes(m, n, CONFIG)
         assert found["WRITE_BYTES"] == device.watch.written_bytes - written
         ends = found["CYCLES"] - found["BEATS"] - found["STALL_READ"] - found["STALL_ARRAY"]
-        least = Planner(CONFIG).latency + 2 + ARRAY.drain_latency
+        least = planning_cycles(CONFIG) + 2 + ARRAY.drain_latency
         # A row's words, the first and the last not full, and the handshakes of its burst.
         row = -(-ARRAY.cols * ARRAY.out.bits // CONFIG.data_bits) + 1 + 8
         last_rows = (m - 1) % ARRAY.rows + 1

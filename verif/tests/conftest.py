@@ -1,4 +1,4 @@
-"""The longest tests begin first, so that no worker is left with one at the end; some tests are left out."""
+"""Which tests run, and in which order: the longest first, so that no worker is left with one at the end."""
 
 _LONGEST_FIRST = (
     *("test_fp.py", "test_matmul.py", "test_pe.py", "test_fp_mac.py", "test_equivalence.py"),
