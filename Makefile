@@ -43,7 +43,7 @@ test: simulators ## run the tests; SEED=<number> repeats a run
 
 nightly: simulators ## run the tests, the long ones too, and lint large arrays whole
 	@$(PYTEST) -m "nightly or not nightly" $(ARGS)
-	@$(BIN)/python -m mixpe.verif.lint --whole
+	@$(BIN)/python -m verif.lint.verilog --whole
 
 synth: venv ## synthesize CONFIG: gate counts, or with LIB areas
 	@$(BIN)/mixpe synth $(CONFIG_ARG) $(if $(LIB),--lib "$(LIB)") $(ARGS)
@@ -67,8 +67,8 @@ lint: linter ## check style, types and imports, and the Verilog with Verilator
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/basedpyright --pythonpath $(BIN)/python
-	@$(BIN)/python -m mixpe.verif.imports
-	@$(BIN)/python -m mixpe.verif.lint
+	@PYTHONPATH=.venv/typing $(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m verif.lint.verilog
 
 format: venv ## bring the Python into the project's style
 	@$(BIN)/ruff check --fix

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from ..bench.golden import bench as measure
 from ..gen.configurations import load_design
-from ..quant.bench import bench as measure
 from .options import HELP
 from .simulated import core_of
 
@@ -54,10 +54,10 @@ def _golden() -> bool:
 
 
 def _simulations() -> None:
-    from ..sim.build import BuildError  # imports the hardware
+    from ..bench.speed import cocotb_speeds, fast_speed
+    from ..sim.build import BuildError
+    from ..sim.cocotb.runner import SimulationError
     from ..sim.fast import SimulationError as FastError
-    from ..verif.runner import SimulationError
-    from ..verif.speed import cocotb_speeds, fast_speed
 
     core = core_of(load_design(CORE))
     try:

@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..hw.config import Config
+from ..bench.accuracy import error_table
+from ..models.record import Layer, layers_of, quantized, relative_error
 from ..quant.golden import mpgemm
-from ..verif.player import Played, Product, play
-from ..verif.runner import SIMULATORS, SimulationError, Simulator, require_simulator
-from .errors import error_table
-from .layers import Layer, layers_of, quantized, relative_error
+from ..quant.operands import Product
+from ..sim.cocotb.player import Played, play
+from ..sim.cocotb.runner import SIMULATORS, SimulationError, Simulator, require_simulator
+from ..spec.array import Config
 from .options import HELP
 
 SCHEMES: dict[str, dict[str, Any]] = {

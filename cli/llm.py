@@ -14,16 +14,16 @@ import click
 from rich.console import Console
 
 from ..gen.configurations import load_design
-from ..gen.files import write_file
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig
-from ..hw.errors import UserError
 from ..llm import energy
 from ..llm.engine import ACTIVATIONS, CoreEngine, Engine, FloatEngine, GoldenEngine, memory_needed
 from ..llm.generate import Generation, sampler
-from ..llm.models import DEFAULT_MODEL, load_model
 from ..llm.report import lines, macs_per_token, record, tables
-from ..quant.llama import Llama
+from ..models.llama import Llama
+from ..models.load import DEFAULT_MODEL, load_model
+from ..spec.array import Config
+from ..spec.core import CoreConfig
+from ..spec.errors import UserError
+from ..support.files import write_file
 from .options import HELP
 from .simulated import accelerator
 

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import click
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .options import HELP, config_help
 
 

@@ -13,10 +13,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ..hw.config import Config
-from ..hw.core_config import SIZE_BITS, CoreConfig
-from ..hw.errors import UserError
-from ..verif.throughput import Throughput, measure, memory_needed
+from ..bench.throughput import Throughput, measure, memory_needed
+from ..spec.array import Config
+from ..spec.core import SIZE_BITS, CoreConfig
+from ..spec.errors import UserError
 from .llm import check_place, json_option, write_json
 from .options import HELP, config_options
 from .simulated import accelerator, core_of

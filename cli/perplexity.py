@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..hw.config import Config
-from ..hw.errors import UserError
 from ..llm.engine import ACTIVATIONS, FloatEngine, GoldenEngine, array_config
-from ..llm.models import load_model
 from ..llm.perplexity import Perplexity, bits_per_weight, measure, samples, windows
-from ..quant.llama import Llama
+from ..models.llama import Llama
+from ..models.load import load_model
+from ..spec.array import Config
+from ..spec.errors import UserError
 from .llm import check_place, json_option, model_options, write_json
 from .options import HELP
 

@@ -15,15 +15,15 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ..gen.configurations import load_config
-from ..gen.files import write_file
-from ..hw.errors import UserError
-from ..ppa import readme as readme_file
 from ..ppa.cache import default_folder
 from ..ppa.jobs import Interrupted, Job, run_jobs
 from ..ppa.jobs import Progress as Tell
-from ..ppa.report import markdown, to_json
-from ..ppa.summary import summary
-from ..quant.data import LIBRARIES, find_library, folders
+from ..ppa.report import readme as readme_file
+from ..ppa.report.markdown import markdown, to_json
+from ..ppa.report.summary import summary
+from ..spec.errors import UserError
+from ..support.data import LIBRARIES, find_library, folders
+from ..support.files import write_file
 from .options import HELP
 
 
@@ -96,7 +96,7 @@ def ppa(
         readme_file.check(readme)
     _check_folder(out_dir)
     libraries = _libraries(libs, quick)
-    from ..ppa.designs import job  # imports the hardware
+    from ..ppa.designs import job
 
     jobs = [job(design, name, sources, points) for name, sources in libraries.items() for design in chosen]
     try:
@@ -111,13 +111,13 @@ def ppa(
 
 
 def _measure(job: Job) -> list[dict[str, Any]]:
-    from ..ppa.measure import measure  # imports much, which a run from the cache does without
+    from ..ppa.measure import measure
 
     return measure(job)
 
 
 def _write(records: list[dict[str, Any]], out_dir: Path, png: bool, readme: Path | None) -> None:
-    from ..ppa.plots import draw  # imports Matplotlib
+    from ..ppa.report.plots import draw
 
     plots = draw(records, out_dir / "plots", "png" if png else "svg")
     text = markdown(records, [path.relative_to(out_dir) for path in plots])

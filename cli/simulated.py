@@ -11,9 +11,9 @@ from rich.console import Console
 from ..driver.accelerator import Accelerator
 from ..driver.command import CommandError, HangError
 from ..driver.transport import RegisterError
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig
-from ..hw.errors import UserError
+from ..spec.array import Config
+from ..spec.core import CoreConfig
+from ..spec.errors import UserError
 
 
 def core_of(design: Config | CoreConfig) -> CoreConfig:
@@ -30,7 +30,7 @@ def accelerator(core: CoreConfig, **options: Any) -> Iterator[Accelerator]:
 
     What goes wrong in the core, in here or in the `with`, is one message and exit status 1.
     """
-    from ..sim.build import BuildError  # imports the hardware
+    from ..sim.build import BuildError
     from ..sim.fast import SimulatedCore, SimulationError
 
     try:

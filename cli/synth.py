@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ..gen.files import write_file
 from ..gen.write import write_design
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig
-from ..quant.data import find_library
+from ..spec.array import Config
+from ..spec.core import CoreConfig
+from ..support.data import find_library
+from ..support.files import write_file
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import read_library
 from ..synth.report import parts, records, table, to_json

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ..gen.write import write_design
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig
+from ..spec.array import Config
+from ..spec.core import CoreConfig
 from .options import HELP, config_help, config_options, out_dir_option
 
 

@@ -7,13 +7,13 @@ from typing import Any, overload
 
 import numpy as np
 
-from ..hw import layout
-from ..hw.config import Config
-from ..hw.core_config import SIZE_BITS, CoreConfig
-from ..hw.errors import UserError
-from ..quant import memory
-from ..quant.memory import PackedWeights
 from ..quant.operands import check_acts, check_token_scales
+from ..quant.packing import memory
+from ..quant.packing.memory import PackedWeights
+from ..spec import layout
+from ..spec.array import Config
+from ..spec.core import SIZE_BITS, CoreConfig
+from ..spec.errors import UserError
 from .allocator import Allocator
 from .command import Command, Counters, Operation
 from .identity import identify

@@ -3,8 +3,8 @@
 from bisect import insort
 from collections.abc import Sequence
 
-from ..hw.errors import UserError
-from ..hw.layout import ALIGNMENT, aligned
+from ..spec.errors import UserError
+from ..spec.layout import ALIGNMENT, aligned
 
 
 class Allocator:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..hw.register_map import ERROR_MEANINGS, Error
+from ..spec.registers import ERROR_MEANINGS, Error
 
 if TYPE_CHECKING:
     from .queue import CommandQueue
@@ -31,7 +31,7 @@ class HangError(RuntimeError):
 
 @dataclass(frozen=True)
 class Counters:
-    """What a core counted: the counters of `mixpe.hw.register_map`, in cycles and bytes."""
+    """What a core counted: the counters of `mixpe.spec.registers`, in cycles and bytes."""
 
     cycles: int = 0
     beats: int = 0

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig
-from ..hw.errors import UserError
-from ..hw.layout import LAYOUT_VERSION
-from ..hw.register_map import ID_VALUE, REGISTER_MAP_VERSION, constants, register
+from ..spec.array import Config
+from ..spec.core import CoreConfig
+from ..spec.errors import UserError
+from ..spec.layout import LAYOUT_VERSION
+from ..spec.registers import ID_VALUE, REGISTER_MAP_VERSION, constants, register
 from .registers import Registers
 
 

@@ -6,8 +6,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from ..hw.layout import LAYOUT_VERSION
-from ..hw.register_map import Error, register
+from ..spec.layout import LAYOUT_VERSION
+from ..spec.registers import Error, register
 from .command import Command, CommandError, Counters, HangError, Operation
 from .identity import Identity
 from .registers import Registers

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..hw.register_map import WORD_BITS, Access, Error, register
+from ..spec.registers import WORD_BITS, Access, Error, register
 from .transport import Transport
 
 _WORD_BYTES = WORD_BITS // 8
@@ -10,7 +10,7 @@ _MASK = (1 << WORD_BITS) - 1
 
 
 class Registers:
-    """Reads and writes the registers of `mixpe.hw.register_map` by name; all raise `RegisterError`.
+    """Reads and writes the registers of `mixpe.spec.registers` by name; all raise `RegisterError`.
 
     Those of 64 bits take two accesses, the low half first. `acts`: writes so far that make the core act, of
     `Access.SET`, answered by an error or not.

@@ -5,10 +5,10 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from mixpe.hw.beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
-from mixpe.hw.config import Config
-from mixpe.hw.pe import PE
-from mixpe.hw.top import Top
+from mixpe.hw.array.beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
+from mixpe.hw.array.top import Top
+from mixpe.hw.element.integer import PE
+from mixpe.spec.array import Config
 
 CONFIG = Config(rows=2, cols=3, group=4, zero_point=True)
 
@@ -42,7 +42,7 @@ class DotProduct(wiring.Component):
 class Engine(wiring.Component):
     """An array whose results pass a ReLU: out = max(0, activations x weights), in FP32.
 
-    Streams as of `mixpe.hw.top.Top`.
+    Streams as of `mixpe.hw.array.top.Top`.
     """
 
     acts: In(stream.Signature(ActsBeat(CONFIG)))

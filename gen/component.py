@@ -2,12 +2,12 @@
 
 from amaranth.lib import wiring
 
-from ..hw.config import Config
+from ..hw.array.top import Top
 from ..hw.core.axi_stream import StreamCore
 from ..hw.core.core import Core
-from ..hw.core_config import CoreConfig
 from ..hw.modules import Modules
-from ..hw.top import Top
+from ..spec.array import Config
+from ..spec.core import CoreConfig
 
 
 def component(config: Config | CoreConfig, modules: Modules | None = None) -> wiring.Component:

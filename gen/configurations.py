@@ -12,9 +12,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig
-from ..hw.errors import UserError
+from ..spec.array import Config
+from ..spec.core import CoreConfig
+from ..spec.errors import UserError
 
 DEFAULT = "w4a8_16x16_g128"
 

@@ -6,11 +6,12 @@ from typing import Any
 from amaranth.hdl import Shape
 from amaranth.lib.wiring import In, Member, Out
 
-from ..hw import layout, register_map
 from ..hw.core.axi import read_members, write_members
 from ..hw.core.axi_lite import axil_members
 from ..hw.core.axi_stream import axis_members
-from ..hw.core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
+from ..spec import layout
+from ..spec import registers as register_map
+from ..spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from .manifest import (
     SIGNIFICANT_K,
     array_facts,

@@ -5,10 +5,10 @@ import hashlib
 from importlib.metadata import version
 from typing import Any
 
-from ..hw.config import ALIGN_STAGES, Config
-from ..hw.core_config import CoreConfig
-from ..hw.formats import FP32, IntFormat
 from ..quant.operands import group_count
+from ..spec.array import ALIGN_STAGES, Config
+from ..spec.core import CoreConfig
+from ..spec.formats.numbers import FP32, IntFormat
 
 _CYCLES = {
     "whole_groups": "K // group",

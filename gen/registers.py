@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from ..hw.layout import ALIGNMENT, LAYOUT_VERSION
-from ..hw.register_map import (
+from ..spec.layout import ALIGNMENT, LAYOUT_VERSION
+from ..spec.registers import (
     ACCESS_MEANINGS,
     ADDRESS_BITS,
     ERROR_MEANINGS,
@@ -18,7 +18,7 @@ from ..hw.register_map import (
     Field,
     Register,
 )
-from .files import around, write_file
+from ..support.files import around, write_file
 
 BEGIN, END = "<!-- registers:begin -->", "<!-- registers:end -->"
 

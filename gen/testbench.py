@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from ..hw.config import Config
-from ..hw.formats import IntFormat
 from ..quant.golden import mpgemm
 from ..quant.operands import float_dtype, group_count
-from ..quant.packing import Beats, pack_matmul, pack_outputs
+from ..quant.packing.beats import Beats, pack_matmul, pack_outputs
+from ..spec.array import Config
+from ..spec.formats.numbers import IntFormat
 from .manifest import streams
 
 _MAX_BEATS = 600

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig
+from ..spec.array import Config
+from ..spec.core import CoreConfig
+from ..support.files import write_file
 from .component import component
 from .core_manifest import core_manifest
-from .files import write_file
 from .manifest import manifest
 from .registers import c_header
 from .testbench import testbench

@@ -1,5 +1,1 @@
-"""The hardware: formats, configuration, processing elements, array, dequantizer, top.
-
-`mixpe.hw.formats`, `mixpe.hw.config` and `mixpe.hw.errors` use the standard library only, so that
-the golden model and the tools read widths and latencies without touching the hardware.
-"""
+"""The circuits, in Amaranth: arithmetic, elements, array, core, and baselines to compare with."""

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .core_config import ram_module
+from ..spec.core import ram_module
 from .modules import Modules, place
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..hw.config import Config
-from ..hw.errors import UserError
-from ..ppa import points
-from ..ppa.points import Record
+from ..ppa.report import points
+from ..ppa.report.points import Record
+from ..spec.array import Config
+from ..spec.errors import UserError
 
 _ELEMENT = (
     *("weight_bits", "act_format", "act_bits", "fp_scheme", "align_bits", "lanes", "datapath", "adder"),
@@ -92,7 +92,7 @@ def figures(records: Iterable[Record], config: Config) -> list[Figure]:
 
 def command(config: Config) -> str:
     """The command that measures the element of an array `config`, or one like it."""
-    from ..ppa.designs import DESIGNS  # imports the hardware
+    from ..ppa.designs import DESIGNS
 
     for design in DESIGNS.values():
         if design.kind == "pe" and _fits(design.configuration, "pe", config, _ELEMENT):

@@ -13,12 +13,12 @@ import numpy as np
 
 from ..driver.accelerator import Accelerator, LoadedWeights
 from ..driver.command import Counters
-from ..hw import layout
-from ..hw.config import Config
-from ..hw.errors import UserError
+from ..models.llama import Llama, matmul
 from ..quant.golden import mpgemm
-from ..quant.llama import Llama, matmul
 from ..quant.quantize import QuantizedWeights, quantize_activations, quantize_weights
+from ..spec import layout
+from ..spec.array import Config
+from ..spec.errors import UserError
 
 ACTIVATIONS: dict[str, dict[str, Any]] = {
     "a8": {"act_format": "int", "act_bits": 8, "token_scale": True},
@@ -82,7 +82,7 @@ class Engine(ABC):
         """x[M, K] float32 times a layer's weights: [M, N] float32, and what the core counted."""
 
     def linear(self, name: str, x: np.ndarray, _w: np.ndarray | None = None) -> np.ndarray:
-        """x[M, K] times the weights of the layer `name`, which were loaded; for `mixpe.quant.llama`."""
+        """x[M, K] times the weights of the layer `name`, which were loaded; for `mixpe.models.llama`."""
         try:
             out, counters = self.multiply(name, x)
         except UserError as error:

@@ -7,9 +7,9 @@ from time import perf_counter
 
 import numpy as np
 
-from ..hw.errors import UserError
-from ..quant.llama import Linear, Llama
-from ..quant.tokenizer import BOS, EOS, Decoder, Tokenizer
+from ..models.llama import Linear, Llama
+from ..models.tokenizer import BOS, EOS, Decoder, Tokenizer
+from ..spec.errors import UserError
 from .engine import Call, Engine
 
 Choose = Callable[[np.ndarray], int]

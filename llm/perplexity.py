@@ -7,11 +7,11 @@ from math import exp
 
 import numpy as np
 
-from ..hw import layout
-from ..hw.config import Config
-from ..hw.errors import UserError
-from ..quant.llama import Linear, Llama, matmul
-from ..quant.tokenizer import BOS
+from ..models.llama import Linear, Llama, matmul
+from ..models.tokenizer import BOS
+from ..spec import layout
+from ..spec.array import Config
+from ..spec.errors import UserError
 from .generate import next_tokens, sampler
 
 FLOAT_BITS = 32

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..driver.command import Counters
-from ..hw.config import Config
+from ..spec.array import Config
 from .engine import Call
 from .generate import Generation
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import platformdirs
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 
 Result = TypeVar("Result")
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..hw.baselines import fusion_products
-from ..hw.config import Config
+from ..hw.baselines.integer import fusion_products
+from ..spec.array import Config
 from .jobs import Job
 
 Element = Literal[
@@ -112,7 +112,7 @@ def _int8() -> list[Design]:
 
 
 def _others() -> list[Design]:
-    """Other people's ideas (`mixpe.hw.baselines`)."""
+    """Other people's ideas (`mixpe.hw.baselines.integer`)."""
     found = []
     for datapath in ("booth", "carry_save"):
         for pipelined in (False, True):

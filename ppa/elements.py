@@ -9,8 +9,10 @@ from amaranth.lib import wiring
 from ..gen.testbench import operand_testbench
 from ..gen.verilog import convert
 from ..gen.write import design_verilog
-from ..hw.array import element
-from ..hw.baselines import (
+from ..hw.arith.recode import recoded
+from ..hw.array.systolic import element
+from ..hw.baselines.floating import FACTOR_PORTS, DequantizeFirstFloatPE, FloatMacPE, float_total
+from ..hw.baselines.integer import (
     SCALE_BITS,
     WEIGHT_PORTS,
     ZERO_BITS,
@@ -20,17 +22,15 @@ from ..hw.baselines import (
     fusion_operands,
     fusion_products,
 )
-from ..hw.config import RECODED, Config
-from ..hw.datapath import compression
-from ..hw.float_baselines import FACTOR_PORTS, DequantizeFirstFloatPE, FloatMacPE, float_total
-from ..hw.formats import FP16, FP32
+from ..hw.element.datapath import compression
 from ..hw.modules import Modules
-from ..hw.recode import recoded
 from ..quant.golden import mpgemm
-from ..quant.packing import pack_matmul, pack_outputs
+from ..quant.packing.beats import pack_matmul, pack_outputs
+from ..spec.array import RECODED, Config
+from ..spec.formats.numbers import FP16, FP32
+from ..synth.simulate.gates import Stimulus
 from .designs import Design
 from .float_stimuli import dequantize_first_stimulus, float_mac_stimulus, fp_mac_stimulus
-from .gates import Stimulus
 from .operands import CYCLES, SUM_LAG, layer_operands, pe_stimulus, pe_walk, port_values, walk_stimulus
 
 _ARRAY_LAYER = "layers.2.w2"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ..synth.liberty import Library
 from ..synth.power import Power, analyze_power
+from ..synth.simulate.gates import GateSimulation
 from ..synth.timing import analyze_timing
 from .designs import Design
 from .elements import Made, array_bench, stimulus
-from .gates import GateSimulation
 
 _SLACK = 1.05
 """Clock period over the least one: gate delays of the simulation are those of static timing."""

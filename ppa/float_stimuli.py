@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..hw.config import Config
-from ..hw.float_forms import AccumulatorFormat, normalized_code, recoded_bits, recoded_code, word_code
-from ..hw.formats import FP32
-from ..quant.float_sums import float_sums
+from ..quant.golden.float_sums import float_sums
 from ..quant.operands import signed_codes
-from .gates import Stimulus
+from ..spec.array import Config
+from ..spec.formats.inside import AccumulatorFormat, normalized_code, recoded_bits, recoded_code, word_code
+from ..spec.formats.numbers import FP32
+from ..synth.simulate.gates import Stimulus
 from .operands import CYCLES, SUM_LAG, Operands, Walk, layer_operands, pe_walk, port_values, walk_stimulus
 
 

@@ -15,7 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .cache import Cache, described, digest, file_hash, source_hash, tools
 
 # Seconds a worker has to end its own processes and remove their files.

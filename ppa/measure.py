@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from ..synth.liberty import Library, read_library
 from ..synth.mapping import ADDER_CELLS, Mapper, Mapping, Way
 from ..synth.sta import sta_version

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..hw.config import Config
-from ..hw.errors import UserError
-from ..quant.align import align
-from ..quant.data import find
-from ..quant.llama import BOS, Llama
+from ..models.llama import BOS, Llama
+from ..models.tokenizer import Tokenizer
+from ..quant.golden.align import align
 from ..quant.operands import signed_codes
 from ..quant.quantize import quantize_activations, quantize_weights
-from ..quant.tokenizer import Tokenizer
-from .gates import Stimulus
+from ..spec.array import Config
+from ..spec.errors import UserError
+from ..support.data import find
+from ..synth.simulate.gates import Stimulus
 
 MODEL, TOKENIZER = "models/stories260K.bin", "models/tok512.bin"
 PROMPT = "Once upon a time, there was a"

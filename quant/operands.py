@@ -15,9 +15,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ..hw.config import Config
-from ..hw.errors import UserError
-from ..hw.formats import FloatFormat, IntFormat
+from ..spec.array import Config
+from ..spec.errors import UserError
+from ..spec.formats.numbers import FloatFormat, IntFormat
 
 _FLOAT_TYPES: dict[str, np.dtype] = {
     "fp32": np.dtype(np.float32),
@@ -26,6 +26,17 @@ _FLOAT_TYPES: dict[str, np.dtype] = {
     "fp8_e4m3": np.dtype(ml_dtypes.float8_e4m3fn),
     "fp8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
 }
+
+
+@dataclass(frozen=True)
+class Product:
+    """Operands as of `mixpe.quant.golden.mpgemm`."""
+
+    a: np.ndarray
+    q: np.ndarray
+    s: np.ndarray
+    z: np.ndarray | None = None
+    t: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

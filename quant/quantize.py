@@ -12,9 +12,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ..hw.config import Config
-from ..hw.errors import UserError
-from ..hw.formats import FloatFormat, IntFormat
+from ..spec.array import Config
+from ..spec.errors import UserError
+from ..spec.formats.numbers import FloatFormat, IntFormat
 from .operands import check_quantized, float_dtype, int_dtype
 
 _MOST_SCALED = 2.0**16

@@ -85,7 +85,13 @@ tree = pathlib.Path(".venv/typing")
 shutil.rmtree(tree, ignore_errors=True)
 (tree / "mixpe").mkdir(parents=True)
 for package, folder in tomllib.loads(pathlib.Path("pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"].items():
-    (tree / package.replace(".", "/")).symlink_to(pathlib.Path(folder).resolve())
+    place, source = tree / package.replace(".", "/"), pathlib.Path(folder).resolve()
+    if place.is_dir():  # the package itself, whose folder holds the others
+        for file in source.iterdir():
+            if file.is_file():
+                (place / file.name).symlink_to(file)
+    else:
+        place.symlink_to(source)
 EOF
     stamp project "$(project_state "$here")"
 fi

@@ -17,9 +17,9 @@ from pathlib import Path
 import platformdirs
 
 from ..gen.write import design_verilog
-from ..hw.core_config import CoreConfig
-from ..hw.errors import UserError
-from ..synth.programs import run_program
+from ..spec.core import CoreConfig
+from ..spec.errors import UserError
+from ..support.programs import run_program
 from .verilator import require_verilator, verilator_environment
 
 _FOLDER = Path(__file__).parent

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ..driver.transport import RegisterError
-from ..hw.core_config import CoreConfig
-from ..hw.errors import UserError
-from ..hw.layout import ALIGNMENT
+from ..spec.core import CoreConfig
+from ..spec.errors import UserError
+from ..spec.layout import ALIGNMENT
 from .build import core_library, verilog_library
 
 _FAILED = -1

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import platformdirs
 
-from ..hw.errors import UserError
-from ..synth.programs import homebrew, missing
+from ..spec.errors import UserError
+from ..support.programs import homebrew, missing
 
 # What it calls at run time, and the packages that hold it (Debian, Homebrew).
 _PROGRAMS = {"perl": ("perl", "perl"), "make": ("make", "make"), "c++": ("g++", "gcc")}

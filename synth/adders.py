@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .cells import CellModel, CellModels, Table
 from .liberty import Library
 

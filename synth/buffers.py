@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .cells import Bit, CellModels, Table
 from .liberty import Library
 

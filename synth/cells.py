@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .liberty import Library
 from .yosys import run_yosys
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .groups import Group, LibertyText, parse_groups
 from .liberty import Library
 

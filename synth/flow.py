@@ -6,7 +6,7 @@ on. Everything else is dissolved into the module that places it. Ports of shared
 neighbour's constant or unused output saves no gate. With `flatten`, every reported module is
 synthesized alone, with all below it dissolved.
 
-On-chip memories (`mixpe.hw.core_config.ram_module`) are black boxes: counted, and no cells.
+On-chip memories (`mixpe.spec.core.ram_module`) are black boxes: counted, and no cells.
 """
 
 import shutil
@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..hw.core_config import ram_size
-from ..hw.errors import UserError
+from ..spec.core import ram_size
+from ..spec.errors import UserError
 from . import abc_scripts
 from .cells import CellModels
 from .liberty import Library

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([A-Za-z_][\w.]*|[-+]?[\d.][\w.+-]*)|([(){};:,])', re.DOTALL)
 _COMMENT = re.compile(r"/\*.*?\*/|\\\n", re.DOTALL)

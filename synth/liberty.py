@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)

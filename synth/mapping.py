@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from . import abc_scripts
 from .adders import FULL, HALF, AdderCell, boxes, find_adders, techmap
 from .buffers import buffer_signals, find_buffer

@@ -4,7 +4,7 @@
 inverter that this saves is mostly absorbed by the gates around it.
 """
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .cells import CellModels, Register
 from .liberty import Library
 

@@ -8,8 +8,8 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..hw.config import Config
-from ..hw.core_config import CoreConfig, ram_size
+from ..spec.array import Config
+from ..spec.core import CoreConfig, ram_size
 from .flow import Cells, Recipe, Synthesis
 from .liberty import Library
 from .yosys import yosys_version

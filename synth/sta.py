@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ..gen.files import write_file
-from ..hw.errors import UserError
-from .programs import missing, run_program
+from ..spec.errors import UserError
+from ..support.files import write_file
+from ..support.programs import missing, run_program
 
 VARIABLE = "MIXPE_STA"
 

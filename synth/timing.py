@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..hw.errors import UserError
+from ..spec.errors import UserError
 from .groups import LibertyText
 from .liberty import Library
 from .sta import TimingError, run_sta

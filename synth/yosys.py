@@ -7,9 +7,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from ..gen.files import write_file
-from ..hw.errors import UserError
-from .programs import run_program
+from ..spec.errors import UserError
+from ..support.files import write_file
+from ..support.programs import run_program
 
 _CHILD = "import sys; from pyosys import libyosys as ys; ys.run_pass(f'script {sys.argv[1]}', ys.Design())"
 _PASS = re.compile(r"^[\d.]+ Executing (.*?)(?: \(|\.$)")

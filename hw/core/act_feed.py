@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .. import layout
-from ..beats import ActsBeat
-from ..core_config import SIZE_BITS, CoreConfig
+from ...spec import layout
+from ...spec.core import SIZE_BITS, CoreConfig
+from ..array.beats import ActsBeat
 from .plan import walk_tiles
 
 

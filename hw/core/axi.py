@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from amaranth.hdl import Module
 from amaranth.lib.wiring import In, Member, Out
 
-from ..core_config import CoreConfig
+from ...spec.core import CoreConfig
 
 INCR = 1
 """Burst type: each word follows the one before."""

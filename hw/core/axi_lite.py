@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from ..register_map import ADDRESS_BITS, WORD_BITS
+from ...spec.registers import ADDRESS_BITS, WORD_BITS
 
 OKAY, SLVERR = 0b00, 0b10
 

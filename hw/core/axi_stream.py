@@ -7,12 +7,12 @@ from amaranth.hdl import Cat, Module, Mux, Shape, ShapeLike, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from ..beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
-from ..config import Config
-from ..core_config import CoreConfig
-from ..formats import FP32
+from ...spec.array import Config
+from ...spec.core import CoreConfig
+from ...spec.formats.numbers import FP32
+from ..array.beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
+from ..array.top import Top
 from ..modules import Modules, place
-from ..top import Top
 
 
 def axis_members(config: Config) -> dict[str, Member]:
@@ -42,7 +42,7 @@ def _has_last(shape: ShapeLike) -> bool:
 
 
 class StreamCore(wiring.Component):
-    """`mixpe.hw.top.Top` with AXI4-Stream ports, one beat a transfer.
+    """`mixpe.hw.array.top.Top` with AXI4-Stream ports, one beat a transfer.
 
     Receivers `s_axis_acts`, `s_axis_weights`, `s_axis_scales`, `s_axis_tokens` (if `Config.token_scale`),
     transmitter `m_axis_out`; ports are called `<stream>_tdata`, `_tvalid`, `_tready`. TLAST marks a tile's

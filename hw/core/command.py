@@ -2,11 +2,11 @@
 
 from amaranth.lib import data
 
-from ..register_map import COMMAND, Field, Register
+from ...spec.registers import COMMAND, Field, Register
 
 
 class Command(data.StructLayout):
-    """What the registers of `mixpe.hw.register_map.COMMAND` hold at a write of SUBMIT, unchecked.
+    """What the registers of `mixpe.spec.registers.COMMAND` hold at a write of SUBMIT, unchecked.
 
     Members, after the registers (or their fields) in lower case: `a_address`, `w_address`, `s_address`,
     `t_address`, `o_address` (64 bits), `a_stride`, `o_stride`, `m`, `k`, `n` (32), `group` (16), `layout` (8)

@@ -5,9 +5,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from ..core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
-from ..layout import ALIGNMENT, LAYOUT_VERSION
-from ..register_map import CODE_BITS, QUEUED_BITS, TAG_BITS, Error
+from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
+from ...spec.layout import ALIGNMENT, LAYOUT_VERSION
+from ...spec.registers import CODE_BITS, QUEUED_BITS, TAG_BITS, Error
 from .command import Command
 
 _ALIGNED = (ALIGNMENT - 1).bit_length()

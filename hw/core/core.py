@@ -4,11 +4,11 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from .. import layout
-from ..core_config import CoreConfig
-from ..errors import UserError
+from ...spec import layout
+from ...spec.core import CoreConfig
+from ...spec.errors import UserError
+from ..array.top import Top
 from ..modules import Modules, place
-from ..top import Top
 from .act_feed import ActFeed
 from .axi import lead_out, read_members, write_members
 from .axi_lite import axil_members
@@ -25,7 +25,7 @@ from .writer import Writer
 class Core(wiring.Component):
     """Multiplies matrices that lie in memory (docs/memory.md), a command each (docs/core.md).
 
-    Ports: the AXI4-Lite slave `s_axil_*` (`mixpe.hw.register_map`), the AXI4 master `m_axi_*`, `irq`.
+    Ports: the AXI4-Lite slave `s_axil_*` (`mixpe.spec.registers`), the AXI4 master `m_axi_*`, `irq`.
 
     `modules`: as of `mixpe.hw.modules`; None elaborates plain submodules. Raises `UserError` if `config.bus`
     is not "axi".

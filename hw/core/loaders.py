@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .. import layout
-from ..core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
+from ...spec import layout
+from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from .reader import Burst
 
 

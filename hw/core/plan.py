@@ -4,21 +4,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .. import layout
-from ..core_config import SIZE_BITS, CoreConfig
-
-_DIVISION_STAGES = SIZE_BITS + 1
-"""Cycles to divide K by a group that is no power of two."""
-
-
-def divides(config: CoreConfig) -> bool:
-    """Whether planning divides by the group, which is no power of two."""
-    return config.array.group.bit_count() != 1
-
-
-def planning_cycles(config: CoreConfig) -> int:
-    """From a command's K to the sizes of its tiles."""
-    return 2 + _DIVISION_STAGES * divides(config)
+from ...spec import layout
+from ...spec.core import SIZE_BITS, CoreConfig
+from ...spec.cycles import divides
 
 
 class TileSizes(data.StructLayout):

@@ -7,8 +7,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from ..core_config import CoreConfig
-from ..register_map import CODE_BITS, Error
+from ...spec.core import CoreConfig
+from ...spec.registers import CODE_BITS, Error
 from .axi import drive_constants, read_members
 
 SLVERR = 2

@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
-from ..core_config import CoreConfig
-from ..register_map import COMMAND, REGISTERS, WORD_BITS, Access, Field, Register, constants, register
+from ...spec.core import CoreConfig
+from ...spec.registers import COMMAND, REGISTERS, WORD_BITS, Access, Field, Register, constants, register
 from .axi import lead_out
 from .axi_lite import STROBES, AxiLiteSlave, axil_members
 from .command import Command, member_name
@@ -28,7 +28,7 @@ def _adds(counter: str) -> str:
 
 
 class RegisterFile(wiring.Component):
-    """Every register of `mixpe.hw.register_map`, of the core `config`.
+    """Every register of `mixpe.spec.registers`, of the core `config`.
 
     Ports besides `axil_members`:
 

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..core_config import SIZE_BITS, CoreConfig
+from ...spec.core import SIZE_BITS, CoreConfig
 from ..modules import Modules
 from ..ram import place_ram
 

@@ -7,9 +7,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..beats import OutBeat
-from ..core_config import SIZE_BITS, STRIDE_BITS, CoreConfig
-from ..register_map import CODE_BITS, Error
+from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
+from ...spec.registers import CODE_BITS, Error
+from ..array.beats import OutBeat
 from .axi import drive_constants, write_members
 from .reader import SLVERR
 

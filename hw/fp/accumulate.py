@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 
-from ..adders import Adders
-from ..float_forms import POSITIONS, AccumulatorFormat
-from ..heap import BitHeap
+from ...spec.formats.inside import POSITIONS, AccumulatorFormat
+from ..arith.adders import Adders
+from ..arith.heap import BitHeap
 from .addend import Addend, Product
 from .fused import fused_add
 from .normalize import named, normalize, powers_below
 
 _FINE = (POSITIONS - 1).bit_length()  # low bits of a product's code
-_LATE = 9.0  # arrival of a carry out of the rounding, as in `mixpe.hw.heap`
+_LATE = 9.0  # arrival of a carry out of the rounding, as in `mixpe.hw.arith.heap`
 
 
 def _coarse(m: Module, product: Product) -> Addend:

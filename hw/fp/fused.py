@@ -2,9 +2,9 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 
-from ..adders import Adders
-from ..float_forms import AccumulatorFormat
-from ..heap import BitHeap
+from ...spec.formats.inside import AccumulatorFormat
+from ..arith.adders import Adders
+from ..arith.heap import BitHeap
 from .addend import Product
 from .normalize import leading_zeros, named
 

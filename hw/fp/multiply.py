@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..config import MULTIPLY_STAGES
-from ..errors import UserError
-from ..formats import FP16, FP32, OUT_FORMATS, FloatFormat
+from ...spec.array import MULTIPLY_STAGES
+from ...spec.errors import UserError
+from ...spec.formats.numbers import FP16, FP32, OUT_FORMATS, FloatFormat
 from .convert import INTEGER_BITS
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 

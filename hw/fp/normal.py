@@ -1,9 +1,9 @@
-"""Operands of floating-point elements, made once at the array's edge (`mixpe.hw.float_forms`)."""
+"""Operands of floating-point elements, made once at the array's edge (`mixpe.spec.formats.inside`)."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 
-from ..float_forms import NormalFormat, ScaledDigits, normal_format
-from ..formats import FloatFormat
+from ...spec.formats.inside import NormalFormat, ScaledDigits, normal_format
+from ...spec.formats.numbers import FloatFormat
 from .normalize import named, normalize, powers_below
 
 

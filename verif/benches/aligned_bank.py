@@ -11,13 +11,13 @@ from amaranth.lib.wiring import In, Out
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from ...gen.verilog import convert
-from ...hw.align import RowAligner
-from ...hw.config import Config
-from ...hw.datapath import resolved
-from ...hw.modules import Modules, place
-from ...hw.pe import PE, recoded_weights
-from ..runner import Simulator, simulate
+from mixpe.gen.verilog import convert
+from mixpe.hw.array.align import RowAligner
+from mixpe.hw.element.datapath import resolved
+from mixpe.hw.element.integer import PE, recoded_weights
+from mixpe.hw.modules import Modules, place
+from mixpe.sim.cocotb.runner import Simulator, simulate
+from mixpe.spec.array import Config
 
 _LATENCY = 6  # of the bank, from a code to the products with it
 

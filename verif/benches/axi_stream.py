@@ -12,12 +12,13 @@ import numpy as np
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamSink, AxiStreamSource
 
-from ...hw.formats import FP32
-from ...quant.packing import Beats
-from . import bench_rng
+from mixpe.quant.packing.beats import Beats
+from mixpe.quant.samples import random_operands
+from mixpe.sim.cocotb.seeds import bench_rng
+from mixpe.sim.cocotb.streams import CLOCK_NS, cycle, reset, start_clock
+from mixpe.spec.formats.numbers import FP32
+
 from .matmul import CONFIG, Work, inner_dimensions
-from .operands import random_operands
-from .streams import CLOCK_NS, cycle, reset, start_clock
 
 BUFFERING = 1
 """Cycles that a receiver's buffer adds to `Config.run_cycles`."""

@@ -1,4 +1,5 @@
-"""Elements of `mixpe.hw.baselines` side by side, and cocotb's test that feeds them operands from a file."""
+"""Elements of `mixpe.hw.baselines.integer` side by side, and cocotb's test that feeds them operands from a
+file."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,10 +13,10 @@ from amaranth.lib.wiring import In, Out
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from ...gen.verilog import convert
-from ...hw.baselines import BitFusionPE, DequantizeFirstPE
-from ...hw.datapath import resolved
-from ..runner import simulate
+from mixpe.gen.verilog import convert
+from mixpe.hw.baselines.integer import BitFusionPE, DequantizeFirstPE
+from mixpe.hw.element.datapath import resolved
+from mixpe.sim.cocotb.runner import simulate
 
 SUM_BITS = 32
 _LATENCY = 3  # of the bank, from operands to their sum

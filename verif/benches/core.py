@@ -9,12 +9,13 @@ import cocotb
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiResp
 
-from ...hw import layout, traffic
-from ...hw.core.plan import planning_cycles
-from ...hw.register_map import ID_VALUE, register
-from . import bench_rng
-from .core_device import CoreDevice
-from .core_memory import ARRAY, CONFIG
+from mixpe.sim.cocotb.core_device import CoreDevice
+from mixpe.sim.cocotb.core_memory import ARRAY, CONFIG
+from mixpe.sim.cocotb.seeds import bench_rng
+from mixpe.spec import cycles as traffic
+from mixpe.spec import layout
+from mixpe.spec.cycles import planning_cycles
+from mixpe.spec.registers import ID_VALUE, register
 
 COMMANDS = int(os.environ.get("MIXPE_COMMANDS", "10"))
 

@@ -7,11 +7,11 @@ import cocotb
 from cocotb.triggers import ClockCycles, First, RisingEdge
 from cocotbext.axi import AxiResp
 
-from ...hw import layout
-from ...hw.register_map import ADDRESS_BITS, REGISTERS, Error, register
-from . import bench_rng
-from .core_device import ADDRESSES, CoreDevice
-from .core_memory import ARRAY, CONFIG
+from mixpe.sim.cocotb.core_device import ADDRESSES, CoreDevice
+from mixpe.sim.cocotb.core_memory import ARRAY, CONFIG
+from mixpe.sim.cocotb.seeds import bench_rng
+from mixpe.spec import layout
+from mixpe.spec.registers import ADDRESS_BITS, REGISTERS, Error, register
 
 ALL = 0xFFFFFFFF
 ABORT = register("CONTROL").pack(ABORT=1)

@@ -12,9 +12,9 @@ from amaranth.lib.wiring import In, Out
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from ...gen.verilog import convert
-from ...hw.fp.accumulate import to_float
-from ..runner import Simulator, simulate
+from mixpe.gen.verilog import convert
+from mixpe.hw.fp.accumulate import to_float
+from mixpe.sim.cocotb.runner import Simulator, simulate
 
 RESULT_BITS = 32  # of an element; a shorter result has zeros above
 _LATENCY = 4  # of the bank, from operands to their sum

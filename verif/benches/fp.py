@@ -7,7 +7,8 @@ import numpy as np
 from cocotb.triggers import RisingEdge, Timer
 from numpy.typing import NDArray
 
-from . import bench_rng, start_clock
+from mixpe.sim.cocotb.seeds import bench_rng, start_clock
+
 from .fp_bank import BURST, KINDS, LANE_BITS, UNITS, specs
 from .fp_vectors import Words, corners, expected, random_words
 

@@ -4,7 +4,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hw.formats import FP32
+from mixpe.spec.formats.numbers import FP32
+
 from .fp_bank import FACTORS, Integer
 
 Words = NDArray[np.uint64]  # operands of a lane: a in the low half, b in the high half

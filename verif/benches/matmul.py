@@ -11,14 +11,14 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
-from ...hw.config import Config
-from ...hw.formats import IntFormat
-from ...quant.golden import mpgemm
-from ...quant.packing import Beats, pack_matmul, pack_outputs, pad_operands
-from . import bench_rng
-from .device import Device
-from .operands import random_operands
-from .streams import reset
+from mixpe.quant.golden import mpgemm
+from mixpe.quant.packing.beats import Beats, pack_matmul, pack_outputs, pad_operands
+from mixpe.quant.samples import random_operands
+from mixpe.sim.cocotb.device import Device
+from mixpe.sim.cocotb.seeds import bench_rng
+from mixpe.sim.cocotb.streams import reset
+from mixpe.spec.array import Config
+from mixpe.spec.formats.numbers import IntFormat
 
 CONFIG = Config(**json.loads(os.environ["MIXPE_CONFIG"]))
 

@@ -7,8 +7,9 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from ...hw.config import Config
-from . import bench_rng
+from mixpe.sim.cocotb.seeds import bench_rng
+from mixpe.spec.array import Config
+
 from .pe_bank import GROUP, OPERAND_BITS, formats, specs
 
 _LATENCY = 2  # cycles from operands to their sum

@@ -4,10 +4,10 @@ from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...gen.verilog import convert
-from ...hw.config import DATAPATHS, Config
-from ...hw.modules import Modules, place
-from ...hw.pe import PE, recoded_weights
+from mixpe.gen.verilog import convert
+from mixpe.hw.element.integer import PE, recoded_weights
+from mixpe.hw.modules import Modules, place
+from mixpe.spec.array import DATAPATHS, Config
 
 OPERAND_BITS = 8
 SUM_BITS = 32

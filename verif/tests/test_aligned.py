@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.formats import FP8_E4M3, FP8_E5M2, FP16, FloatFormat
-from mixpe.verif.benches.aligned_bank import products
-from mixpe.verif.runner import SIMULATORS
+from mixpe.sim.cocotb.runner import SIMULATORS
+from mixpe.spec.array import Config
+from mixpe.spec.formats.numbers import FP8_E4M3, FP8_E5M2, FP16, FloatFormat
+from verif.benches.aligned_bank import products
 
 # An activation's own exponent; the same as one's; the largest there is.
 ZERO, ONE = 0, 1.0

@@ -12,8 +12,8 @@ from amaranth.sim import Simulator
 
 from mixpe.hw.core.axi import lead_out
 from mixpe.hw.core.axi_lite import OKAY, SLVERR, AxiLiteSlave, axil_members
-from mixpe.hw.register_map import ADDRESS_BITS, WORD_BITS
-from mixpe.verif.axi_lite import slave_watch
+from mixpe.spec.registers import ADDRESS_BITS, WORD_BITS
+from verif.harness.axi_lite import slave_watch
 
 PERIOD = 1e-6
 ACCESSES = 60

@@ -9,10 +9,10 @@ import pytest
 from amaranth.sim import Simulator as AmaranthSimulator
 
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import Config
 from mixpe.hw.core.axi_stream import Buffer, axis_members
-from mixpe.hw.core_config import CoreConfig
-from mixpe.verif.runner import SIMULATORS, simulate
+from mixpe.sim.cocotb.runner import SIMULATORS, simulate
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
 
 CONFIGS = {
     "2x3, padded": Config(rows=2, cols=3, group=8, act_bits=5, weight_bits=3, token_scale=True),
@@ -40,7 +40,7 @@ def test_products(array, simulator, tmp_path):
     simulate(
         sources=[source],
         top=config.name,
-        bench="mixpe.verif.benches.axi_stream",
+        bench="verif.benches.axi_stream",
         simulator=simulator,
         build_dir=tmp_path / simulator,
         env={"MIXPE_CONFIG": json.dumps(asdict(config.array))},

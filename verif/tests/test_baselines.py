@@ -5,17 +5,17 @@ import itertools
 import numpy as np
 import pytest
 
-from mixpe.hw import baselines
-from mixpe.hw.baselines import (
+from mixpe.hw.baselines import integer as baselines
+from mixpe.hw.baselines.integer import (
     BitFusionPE,
     DequantizeFirstPE,
     fusion_mode,
     fusion_operands,
     fusion_products,
 )
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.verif.benches.baseline_bank import sums
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from verif.benches.baseline_bank import sums
 
 # Of elements that refuse their configuration.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

@@ -13,8 +13,8 @@ import pytest
 from mixpe.cli.main import cli, main
 from mixpe.gen.configurations import CORE_FIELDS, named_designs
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
 
 SMALL = ("--rows", "1", "--cols", "2", "--group", "3")
 

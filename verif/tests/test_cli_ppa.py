@@ -9,12 +9,12 @@ from types import ModuleType
 import pytest
 
 from mixpe.cli.main import main
-from mixpe.gen.files import write_file
-from mixpe.hw.errors import UserError
-from mixpe.ppa import plots
 from mixpe.ppa.jobs import Job
-from mixpe.ppa.points import by
-from mixpe.quant import data
+from mixpe.ppa.report import plots
+from mixpe.ppa.report.points import by
+from mixpe.spec.errors import UserError
+from mixpe.support import data
+from mixpe.support.files import write_file
 
 
 @dataclass(frozen=True)

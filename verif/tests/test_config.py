@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.hw.formats import ACT_FORMATS
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from mixpe.spec.formats.numbers import ACT_FORMATS
 
 INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "acc_bits", "align_bits")
 FLAGS = ("weight_signed", "zero_point", "token_scale")

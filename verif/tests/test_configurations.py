@@ -15,8 +15,8 @@ from mixpe.gen.configurations import (
     named_cores,
     named_designs,
 )
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
 
 
 def refusal(source, **overrides) -> str:

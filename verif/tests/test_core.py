@@ -3,8 +3,8 @@
 import pytest
 
 from mixpe.gen.write import design_verilog
-from mixpe.verif.core import simulate_core
-from mixpe.verif.core_samples import CORES
+from verif.harness.core import simulate_core
+from verif.samples.cores import CORES
 
 COMMANDS = 13
 """Of each run; all runs together must make a hundred and more, with random back-pressure."""

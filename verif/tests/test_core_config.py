@@ -1,12 +1,12 @@
-"""Refusals of `mixpe.hw.core_config`: one line each, with the field, its value and what is allowed."""
+"""Refusals of `mixpe.spec.core`: one line each, with the field, its value and what is allowed."""
 
 from dataclasses import fields, replace
 
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.errors import UserError
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.errors import UserError
 
 RANGES = {
     "address_bits": (32, 64),

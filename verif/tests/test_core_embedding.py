@@ -13,16 +13,17 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
-from mixpe.hw import layout, traffic
-from mixpe.hw.config import Config
 from mixpe.hw.core.core import Core
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.errors import UserError
-from mixpe.hw.register_map import register
-from mixpe.quant import memory
 from mixpe.quant.golden import mpgemm
-from mixpe.verif.axi_lite import AxiLiteMaster, slave_watch
-from mixpe.verif.benches.operands import random_operands
+from mixpe.quant.packing import memory
+from mixpe.quant.samples import random_operands
+from mixpe.spec import cycles as traffic
+from mixpe.spec import layout
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.errors import UserError
+from mixpe.spec.registers import register
+from verif.harness.axi_lite import AxiLiteMaster, slave_watch
 
 PERIOD = 1e-6
 MOST_CYCLES = 5000

@@ -9,23 +9,17 @@ from functools import cache
 
 import pytest
 
-from mixpe.gen.configurations import (
-    CORE_FIELDS,
-    load_config,
-    load_design,
-    named_configurations,
-    named_cores,
-)
+from mixpe.gen.configurations import CORE_FIELDS, load_config, load_design, named_configurations, named_cores
 from mixpe.gen.core_manifest import core_manifest
 from mixpe.gen.manifest import array_facts, streams
 from mixpe.gen.registers import c_header
 from mixpe.gen.write import design_verilog, write_design
-from mixpe.hw import layout
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig, ram_module, ram_size
-from mixpe.hw.errors import UserError
-from mixpe.hw.register_map import REGISTERS, Error
-from mixpe.verif.generated import instances, modules, ports
+from mixpe.spec import layout
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig, ram_module, ram_size
+from mixpe.spec.errors import UserError
+from mixpe.spec.registers import REGISTERS, Error
+from verif.samples.arrays import instances, modules, ports
 
 ARRAY = Config(rows=3, cols=5, group=7, lanes=2, act_bits=5, zero_point=True, token_scale=True)
 CORES = {

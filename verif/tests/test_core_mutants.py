@@ -10,11 +10,11 @@ import pytest
 
 from mixpe.gen.verilog import convert
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.verif.core import simulate_core
-from mixpe.verif.core_soak import Soak
-from mixpe.verif.runner import SimulationError
+from mixpe.sim.cocotb.runner import SimulationError
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from verif.harness.core import simulate_core
+from verif.harness.core_soak import Soak
 
 CONFIG = CoreConfig(
     array=Config(rows=3, cols=2, group=6, lanes=4, zero_point=True, token_scale=True),

@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from mixpe.hw.core_config import CoreConfig
-from mixpe.verif.core_samples import CORES, SIMULATED
-from mixpe.verif.core_soak import Soak
+from mixpe.spec.core import CoreConfig
+from verif.harness.core_soak import Soak
+from verif.samples.cores import CORES, SIMULATED
 
 GIVEN_SEED = os.environ.get("COCOTB_RANDOM_SEED")
 COMMANDS = 500

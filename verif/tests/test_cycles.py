@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mixpe.hw.config import ALIGN_STAGES, Config
-from mixpe.hw.errors import UserError
+from mixpe.spec.array import ALIGN_STAGES, Config
+from mixpe.spec.errors import UserError
 
 
 def test_beats():

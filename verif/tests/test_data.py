@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mixpe.hw.errors import UserError
-from mixpe.quant import data
+from mixpe.spec.errors import UserError
+from mixpe.support import data
 
 CONTENT = b"library (toy) { }\n" * 50
 NAME, PACKED = "models/toy.bin", "cells/toy.lib.gz"

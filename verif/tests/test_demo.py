@@ -7,13 +7,13 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from mixpe.bench.accuracy import ARITHMETICS, errors
 from mixpe.cli import demo as demo_command
 from mixpe.cli.demo import SCHEMES, Run, demo, report, run, utilization
-from mixpe.cli.errors import ARITHMETICS, errors
-from mixpe.cli.layers import Layer, quantized, relative_error
-from mixpe.hw.config import Config
+from mixpe.models.record import Layer, quantized, relative_error
 from mixpe.quant.golden import mpgemm
-from mixpe.verif.player import Played
+from mixpe.sim.cocotb.player import Played
+from mixpe.spec.array import Config
 
 
 @pytest.fixture(scope="module")

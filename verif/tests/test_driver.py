@@ -8,14 +8,14 @@ import pytest
 
 from mixpe.driver.accelerator import Accelerator
 from mixpe.driver.allocator import Allocator
-from mixpe.hw import layout
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.errors import UserError
-from mixpe.hw.register_map import ID_VALUE
-from mixpe.quant import memory
-from mixpe.verif.products import Product, random_product, same
-from mixpe.verif.reference_core import ReferenceCore
+from mixpe.quant.packing import memory
+from mixpe.spec import layout
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.errors import UserError
+from mixpe.spec.registers import ID_VALUE
+from verif.reference.core import ReferenceCore
+from verif.samples.products import Product, random_product, same
 
 PLAIN = CoreConfig(name="plain", array=Config(rows=3, cols=4, group=8), data_bits=64, queue=2)
 FULL = CoreConfig(

@@ -8,12 +8,12 @@ import pytest
 from mixpe.driver.accelerator import Accelerator
 from mixpe.driver.command import CommandError, Counters, HangError
 from mixpe.driver.transport import RegisterError
-from mixpe.hw import layout
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.register_map import ERROR_MEANINGS, Error, register
-from mixpe.verif.products import Product, random_product, same
-from mixpe.verif.reference_core import DURATION, ReferenceCore
+from mixpe.spec import layout
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.registers import ERROR_MEANINGS, Error, register
+from verif.reference.core import DURATION, ReferenceCore
+from verif.samples.products import Product, random_product, same
 
 PLAIN = CoreConfig(name="plain", array=Config(rows=3, cols=4, group=8), data_bits=64, queue=2)
 

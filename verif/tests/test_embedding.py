@@ -16,12 +16,12 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
-from mixpe.hw.config import Config
-from mixpe.hw.formats import IntFormat
-from mixpe.hw.pe import PE
-from mixpe.hw.top import Top
+from mixpe.hw.array.top import Top
+from mixpe.hw.element.integer import PE
 from mixpe.quant.golden import mpgemm
 from mixpe.quant.operands import float_dtype
+from mixpe.spec.array import Config
+from mixpe.spec.formats.numbers import IntFormat
 
 PERIOD = 1e-6
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/embed.py"

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from amaranth.hdl import Const
 
-from mixpe.hw import datapath, pe, shell, special
-from mixpe.hw.config import DATAPATHS, Config
-from mixpe.hw.heap import BitHeap
-from mixpe.hw.recode import digits
-from mixpe.verif.equivalence import EquivalenceError, prove, prove_all
+from mixpe.hw.arith.heap import BitHeap
+from mixpe.hw.arith.recode import digits
+from mixpe.hw.element import datapath, shell, special
+from mixpe.hw.element import integer as pe
+from mixpe.spec.array import DATAPATHS, Config
+from verif.harness.equivalence import EquivalenceError, prove, prove_all
 
 VARIANTS = [
     *({"datapath": datapath, "target": target} for datapath in DATAPATHS for target in ("asic", "fpga")),

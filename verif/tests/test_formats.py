@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mixpe.hw.formats import ACT_FORMATS, FLOAT_FORMATS, FP8_E4M3, FP16, FP32
+from mixpe.spec.formats.numbers import ACT_FORMATS, FLOAT_FORMATS, FP8_E4M3, FP16, FP32
 
 DTYPES = {
     "fp16": np.dtype(np.float16),

@@ -3,13 +3,13 @@
 import pytest
 from amaranth.hdl import Cat, Const
 
-from mixpe.hw.errors import UserError
-from mixpe.hw.formats import FP16, FP32, FloatFormat
 from mixpe.hw.fp import FloatCast, FloatMultiplier, IntToFloat
 from mixpe.hw.fp.normalize import round_and_pack
-from mixpe.verif.benches.fp import VECTORS
-from mixpe.verif.benches.fp_bank import bank_verilog
-from mixpe.verif.runner import SimulationError, simulate
+from mixpe.sim.cocotb.runner import SimulationError, simulate
+from mixpe.spec.errors import UserError
+from mixpe.spec.formats.numbers import FP16, FP32, FloatFormat
+from verif.benches.fp import VECTORS
+from verif.benches.fp_bank import bank_verilog
 
 
 def run_bank(simulator, folder, **kwargs):
@@ -18,7 +18,7 @@ def run_bank(simulator, folder, **kwargs):
     simulate(
         sources=[source],
         top="fp_bank",
-        bench="mixpe.verif.benches.fp",
+        bench="verif.benches.fp",
         simulator=simulator,
         build_dir=folder / simulator,
         **kwargs,

@@ -8,10 +8,14 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.sim import Simulator
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.hw.float_baselines import DequantizeFirstFloatPE, FloatMacPE
-from mixpe.hw.float_forms import (
+from mixpe.hw.baselines.floating import DequantizeFirstFloatPE, FloatMacPE
+from mixpe.hw.element.floating import FloatIntPE
+from mixpe.hw.fp import accumulate
+from mixpe.hw.fp.normal import digits_of, normalized, recoded
+from mixpe.sim.cocotb.runner import SIMULATORS
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from mixpe.spec.formats.inside import (
     POSITIONS,
     ScaledDigits,
     accumulator_format,
@@ -22,12 +26,9 @@ from mixpe.hw.float_forms import (
     recoded_code,
     word_code,
 )
-from mixpe.hw.formats import BF16, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat
-from mixpe.hw.fp import accumulate
-from mixpe.hw.fp.normal import digits_of, normalized, recoded
-from mixpe.hw.fp_mac import FloatIntPE
-from mixpe.verif.benches.float_bank import play
-from mixpe.verif.float_groups import (
+from mixpe.spec.formats.numbers import BF16, FP8_E4M3, FP8_E5M2, FP16, FP32, FloatFormat
+from verif.benches.float_bank import play
+from verif.reference.float_groups import (
     GROUP,
     KINDS,
     act_codes,
@@ -38,7 +39,6 @@ from mixpe.verif.float_groups import (
     packed,
     values,
 )
-from mixpe.verif.runner import SIMULATORS
 
 # Of elements that refuse their configuration.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

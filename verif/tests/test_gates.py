@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from mixpe.gen.verilog import convert
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.hw.pe import PE
-from mixpe.ppa.gates import Activity, GateError, GateSimulation, Stimulus
+from mixpe.hw.element.integer import PE
 from mixpe.ppa.operands import layer_operands, pe_stimulus
-from mixpe.ppa.vcd import count_transitions
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
 from mixpe.synth.liberty import Library
 from mixpe.synth.power import analyze_power
+from mixpe.synth.simulate.gates import Activity, GateError, GateSimulation, Stimulus
+from mixpe.synth.simulate.vcd import count_transitions
 from mixpe.synth.timing import Timing, analyze_timing
 from mixpe.synth.yosys import run_yosys
-from mixpe.verif.timed_library import (
+from verif.libraries.timed import (
     CLK_TO_Q,
     CLOCK_PIN,
     HEAD,

@@ -7,10 +7,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.formats import BF16, FP16, FP32
-from mixpe.quant.golden import exact_dtype, mpgemm
-from mixpe.verif.exact import NAN, codes, decode, encode, random_operands, reference
+from mixpe.quant.golden.product import exact_dtype, mpgemm
+from mixpe.spec.array import Config
+from mixpe.spec.formats.numbers import BF16, FP16, FP32
+from verif.reference.exact import NAN, codes, decode, encode, random_operands, reference
 
 
 def check(a, q, s, z, t, config: Config):

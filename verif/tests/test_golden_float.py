@@ -7,17 +7,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.formats import ACT_FORMATS, BF16, FP32
 from mixpe.quant.golden import mpgemm
 from mixpe.quant.operands import float_dtype
-from mixpe.verif.exact import INF, NAN, codes, encode
-from mixpe.verif.exact_float import (
-    decode_act,
-    float_reference,
-    random_float_operands,
-    signed,
-)
+from mixpe.spec.array import Config
+from mixpe.spec.formats.numbers import ACT_FORMATS, BF16, FP32
+from verif.reference.exact import INF, NAN, codes, encode
+from verif.reference.exact_float import decode_act, float_reference, random_float_operands, signed
 
 EXACT = {"fp16": 41, "bf16": 41, "fp8_e4m3": 19, "fp8_e5m2": 33}
 """Greatest align_bits; for BF16 not exact."""

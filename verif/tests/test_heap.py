@@ -6,10 +6,10 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.sim import Simulator
 
-from mixpe.hw.adders import Adders
-from mixpe.hw.config import Config
-from mixpe.hw.datapath import compression
-from mixpe.hw.heap import BitHeap
+from mixpe.hw.arith.adders import Adders
+from mixpe.hw.arith.heap import BitHeap
+from mixpe.hw.element.datapath import compression
+from mixpe.spec.array import Config
 
 ADDERS = ("ripple", "prefix", "plus")
 OPERANDS = 24  # of each random heap

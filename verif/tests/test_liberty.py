@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mixpe.hw.errors import UserError
+from mixpe.spec.errors import UserError
 from mixpe.synth.liberty import Library, read_library
-from mixpe.verif.few_library import (
+from verif.libraries.few import (
     BUF,
     DFF,
     HEAD,

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixpe.hw.errors import UserError
-from mixpe.quant import data
-from mixpe.quant.llama import Llama, LlamaConfig, matmul
-from mixpe.quant.tokenizer import BOS, EOS, Tokenizer
-from mixpe.verif.tiny_llama import shapes, write_model, write_tokenizer
+from mixpe.models.llama import Llama, LlamaConfig, matmul
+from mixpe.models.tokenizer import BOS, EOS, Tokenizer
+from mixpe.spec.errors import UserError
+from mixpe.support import data
+from verif.samples.models import shapes, write_model, write_tokenizer
 
 # dim, hidden, layers, heads, kv_heads, vocab (negative: a classifier of its own), seq_len
 MODELS = {

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from mixpe.driver.command import Counters
-from mixpe.hw.errors import UserError
 from mixpe.llm.engine import CoreEngine, FloatEngine, GoldenEngine, array_config, memory_needed
 from mixpe.llm.generate import Generation, greedy, sampler
-from mixpe.llm.models import load_model
-from mixpe.quant import memory
-from mixpe.quant.llama import Llama
-from mixpe.quant.tokenizer import BOS, EOS, Tokenizer
-from mixpe.verif.tiny_llama import (
+from mixpe.models.llama import Llama
+from mixpe.models.load import load_model
+from mixpe.models.tokenizer import BOS, EOS, Tokenizer
+from mixpe.quant.packing import memory
+from mixpe.spec.errors import UserError
+from verif.samples.models import (
     STORY,
     VOCABULARY,
     FakeAccelerator,

@@ -9,15 +9,15 @@ import pytest
 
 from mixpe.cli.main import main
 from mixpe.driver.command import CommandError
-from mixpe.hw.config import Config
-from mixpe.hw.register_map import Error
 from mixpe.llm import energy
 from mixpe.llm.engine import FloatEngine, GoldenEngine, array_config
 from mixpe.llm.generate import sampler
-from mixpe.quant.llama import Llama
-from mixpe.quant.tokenizer import Tokenizer
-from mixpe.verif.ppa_records import record as ppa_record
-from mixpe.verif.tiny_llama import STORY, FakeAccelerator, found_models, generated, tiny_model
+from mixpe.models.llama import Llama
+from mixpe.models.tokenizer import Tokenizer
+from mixpe.spec.array import Config
+from mixpe.spec.registers import Error
+from verif.samples.models import STORY, FakeAccelerator, found_models, generated, tiny_model
+from verif.samples.records import record as ppa_record
 
 
 @pytest.fixture(scope="module")

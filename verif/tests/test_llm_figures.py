@@ -6,15 +6,15 @@ import pytest
 from rich.console import Console
 
 from mixpe.driver.command import Counters
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
 from mixpe.llm import energy
 from mixpe.llm.engine import Call, FloatEngine, array_config
 from mixpe.llm.report import lines, macs_per_token, record, tables, utilization, work
-from mixpe.quant.llama import Llama
-from mixpe.quant.tokenizer import Tokenizer
-from mixpe.verif.ppa_records import record as ppa_record
-from mixpe.verif.tiny_llama import VOCABULARY, generated, tiny_model
+from mixpe.models.llama import Llama
+from mixpe.models.tokenizer import Tokenizer
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from verif.samples.models import VOCABULARY, generated, tiny_model
+from verif.samples.records import record as ppa_record
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixpe.hw.errors import UserError
-from mixpe.llm.models import load_model
-from mixpe.quant import data
-from mixpe.quant.llama import Llama
-from mixpe.quant.tokenizer import BOS, EOS, Decoder, Tokenizer
-from mixpe.verif.tiny_llama import (
+from mixpe.models.llama import Llama
+from mixpe.models.load import load_model
+from mixpe.models.tokenizer import BOS, EOS, Decoder, Tokenizer
+from mixpe.spec.errors import UserError
+from mixpe.support import data
+from verif.samples.models import (
     BYTES,
     TINY,
     VOCABULARY,

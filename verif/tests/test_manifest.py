@@ -13,12 +13,19 @@ import pytest
 from mixpe.gen.configurations import load_config, named_configurations
 from mixpe.gen.manifest import manifest, streams
 from mixpe.gen.write import write_design
-from mixpe.hw.config import Config
 from mixpe.quant.operands import float_dtype
-from mixpe.quant.packing import pack_acts, pack_matmul, pack_outputs, pack_scales, pack_tokens, pack_weights
-from mixpe.verif.exact import codes
-from mixpe.verif.exact_float import random_acts
-from mixpe.verif.generated import EVERYTHING, LARGE, SMALL, modules, ports, verilog
+from mixpe.quant.packing.beats import (
+    pack_acts,
+    pack_matmul,
+    pack_outputs,
+    pack_scales,
+    pack_tokens,
+    pack_weights,
+)
+from mixpe.spec.array import Config
+from verif.reference.exact import codes
+from verif.reference.exact_float import random_acts
+from verif.samples.arrays import EVERYTHING, LARGE, SMALL, modules, ports, verilog
 
 
 def test_manifest_file(tmp_path):

@@ -8,17 +8,17 @@ import pytest
 
 from mixpe.gen.verilog import convert
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import DATAPATHS, Config
-from mixpe.hw.datapath import compression
-from mixpe.hw.errors import UserError
-from mixpe.hw.pe import PE
+from mixpe.hw.element.datapath import compression
+from mixpe.hw.element.integer import PE
+from mixpe.spec.array import DATAPATHS, Config
+from mixpe.spec.errors import UserError
 from mixpe.synth.adders import FULL, HALF, find_adders
 from mixpe.synth.buffers import SINKS, buffer_signals, find_buffer
 from mixpe.synth.cells import CellModels
 from mixpe.synth.mapping import Mapper, Way
 from mixpe.synth.registers import costly_registers
 from mixpe.synth.yosys import SynthesisError
-from mixpe.verif.timed_library import (
+from verif.libraries.timed import (
     CLK_TO_Q,
     CLOCK_PIN,
     D_PIN,

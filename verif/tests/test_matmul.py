@@ -5,11 +5,11 @@ import pytest
 
 from mixpe.gen.configurations import load_config, named_configurations
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import DATAPATHS, Config
-from mixpe.hw.fields import ALIGN_BITS, exact_align_bits
-from mixpe.hw.formats import ACT_FORMATS
-from mixpe.verif.matmul import simulate_matmul
-from mixpe.verif.runner import SIMULATORS
+from mixpe.sim.cocotb.runner import SIMULATORS
+from mixpe.spec.array import DATAPATHS, Config
+from mixpe.spec.fields import ALIGN_BITS, exact_align_bits
+from mixpe.spec.formats.numbers import ACT_FORMATS
+from verif.harness.matmul import simulate_matmul
 
 CONFIGS = {
     "1x1": Config(rows=1, cols=1, group=8),

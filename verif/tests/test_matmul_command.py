@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mixpe.bench import throughput
 from mixpe.cli.main import main
-from mixpe.hw import traffic
-from mixpe.verif import throughput
+from mixpe.spec import cycles as traffic
 
 ARRAY = ("w4a8_4x4_g32", "--token-scale")
 """The default core around an array of 4x4, W4A8 in groups of 32."""

@@ -5,11 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from mixpe.hw.config import DATAPATHS, Config
 from mixpe.ppa.designs import DESIGNS, QUICK, job, own
 from mixpe.ppa.elements import full_adders, make, stimulus
 from mixpe.ppa.measure import measure
-from mixpe.quant.data import LIBRARIES, find_library, folders
+from mixpe.spec.array import DATAPATHS, Config
+from mixpe.support.data import LIBRARIES, find_library, folders
 
 HERE = [
     name

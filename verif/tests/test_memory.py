@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.quant import memory, packing
-from mixpe.verif.exact import codes, random_operands
-from mixpe.verif.memory_reader import Reader, act_codes, field, operands, random_config, up
+from mixpe.quant.packing import beats as packing
+from mixpe.quant.packing import memory
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from verif.reference.exact import codes, random_operands
+from verif.reference.memory_reader import Reader, act_codes, field, operands, random_config, up
 
 
 @pytest.mark.parametrize("seed", range(40))

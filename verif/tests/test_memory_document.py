@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixpe.hw import layout
-from mixpe.hw.config import Config
-from mixpe.quant import memory
 from mixpe.quant.golden import mpgemm
-from mixpe.quant.overhead import COLS, GROUPS, LANES, SIZES, WEIGHT_BITS, overhead, tables
-from mixpe.verif.exact import codes
-from mixpe.verif.memory_reader import Reader, act_codes, operands, random_config, up
+from mixpe.quant.packing import memory
+from mixpe.quant.packing.overhead import COLS, GROUPS, LANES, SIZES, WEIGHT_BITS, overhead, tables
+from mixpe.spec import layout
+from mixpe.spec.array import Config
+from verif.reference.exact import codes
+from verif.reference.memory_reader import Reader, act_codes, operands, random_config, up
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/memory.md").read_text(encoding="utf-8")
 

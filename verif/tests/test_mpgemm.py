@@ -5,15 +5,14 @@ import warnings
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.hw.formats import ACT_FORMATS, FP16
-from mixpe.quant import blas
-from mixpe.quant.bench import bench
-from mixpe.quant.golden import mpgemm
+from mixpe.bench.golden import bench
+from mixpe.quant.golden import blas, mpgemm
 from mixpe.quant.operands import float_dtype
-from mixpe.verif.exact import codes, random_operands, reference
-from mixpe.verif.exact_float import float_reference, random_float_operands
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from mixpe.spec.formats.numbers import ACT_FORMATS, FP16
+from verif.reference.exact import codes, random_operands, reference
+from verif.reference.exact_float import float_reference, random_float_operands
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint64])

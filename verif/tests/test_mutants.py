@@ -6,12 +6,13 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Signal
 
 from mixpe.gen.write import design_verilog
-from mixpe.hw import align, control, datapath, dequant, top
-from mixpe.hw.config import Config
-from mixpe.hw.float_forms import ScaledDigits
+from mixpe.hw.array import align, control, dequant, top
+from mixpe.hw.element import datapath
 from mixpe.hw.fp import add
-from mixpe.verif.matmul import simulate_matmul
-from mixpe.verif.runner import SimulationError
+from mixpe.sim.cocotb.runner import SimulationError
+from mixpe.spec.array import Config
+from mixpe.spec.formats.inside import ScaledDigits
+from verif.harness.matmul import simulate_matmul
 
 CONFIG = Config(name="mutant", rows=3, cols=2, group=12, weight_signed=False, zero_point=True)
 SEED = 5

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
 from mixpe.ppa import operands as operands_module
 from mixpe.ppa.operands import LayerOperands, Operands, layer_operands, pe_stimulus, port_values
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
 
 
 def test_stimulus_of_known_operands() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.quant.memory import PackedWeights, pack_weights, unpack_weights
-from mixpe.verif.exact import random_operands
+from mixpe.quant.packing.memory import PackedWeights, pack_weights, unpack_weights
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from verif.reference.exact import random_operands
 
 CONFIG = Config(cols=3, group=4, lanes=2, weight_bits=3, zero_point=True)
 NAMES = [field.name for field in dataclasses.fields(PackedWeights)]

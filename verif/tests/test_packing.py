@@ -7,12 +7,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
-from mixpe.hw.formats import IntFormat
-from mixpe.quant.bits import from_beats, to_beats
 from mixpe.quant.golden import mpgemm
-from mixpe.quant.packing import (
+from mixpe.quant.packing.beats import (
     Beats,
     beat_index,
     pack_acts,
@@ -29,8 +25,12 @@ from mixpe.quant.packing import (
     unpack_tokens,
     unpack_weights,
 )
-from mixpe.verif.exact import codes
-from mixpe.verif.exact_float import random_acts
+from mixpe.quant.packing.bits import from_beats, to_beats
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from mixpe.spec.formats.numbers import IntFormat
+from verif.reference.exact import codes
+from verif.reference.exact_float import random_acts
 
 
 def operands(config: Config, m: int, k: int, n: int, seed: int = 0) -> tuple[Any, Any, Any, Any, Any]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mixpe.verif.benches.pe_bank import bank_verilog
-from mixpe.verif.runner import simulate
+from mixpe.sim.cocotb.runner import simulate
+from verif.benches.pe_bank import bank_verilog
 
 
 # More lanes meet random pairs: 65536 of them to the power of the lanes are too many. Icarus takes minutes.
@@ -23,7 +23,7 @@ def test_pe(simulator, lanes, every_pair, tmp_path):
     simulate(
         sources=[source],
         top="pe_bank",
-        bench="mixpe.verif.benches.pe",
+        bench="verif.benches.pe",
         simulator=simulator,
         build_dir=tmp_path / simulator,
         env={"MIXPE_BENCH_LANES": str(lanes)},

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from mixpe.cli.main import main
-from mixpe.hw.errors import UserError
 from mixpe.llm.engine import FloatEngine, GoldenEngine, array_config
-from mixpe.llm.models import load_model
 from mixpe.llm.perplexity import bits_per_weight, losses, measure, samples, windows
-from mixpe.quant.llama import matmul
-from mixpe.quant.tokenizer import BOS, EOS
-from mixpe.verif.tiny_llama import chain_model, found_models, table_model, tiny_model
+from mixpe.models.llama import matmul
+from mixpe.models.load import load_model
+from mixpe.models.tokenizer import BOS, EOS
+from mixpe.spec.errors import UserError
+from verif.samples.models import chain_model, found_models, table_model, tiny_model
 
 
 def test_uniform_model():

@@ -1,4 +1,4 @@
-"""Sizes of tiles by the planner, in Amaranth's simulator, and `mixpe.hw.traffic` against counted words."""
+"""Sizes of tiles by the planner, in Amaranth's simulator, and `mixpe.spec.cycles` against counted words."""
 
 # Ports are attributes made from a component's signature.
 # pyright: reportAttributeAccessIssue=false
@@ -8,10 +8,12 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from mixpe.hw import layout, traffic
-from mixpe.hw.config import Config
-from mixpe.hw.core.plan import Planner, divides, planning_cycles
-from mixpe.hw.core_config import SIZE_BITS, CoreConfig
+from mixpe.hw.core.plan import Planner
+from mixpe.spec import cycles as traffic
+from mixpe.spec import layout
+from mixpe.spec.array import Config
+from mixpe.spec.core import SIZE_BITS, CoreConfig
+from mixpe.spec.cycles import divides, planning_cycles
 
 PERIOD = 1e-6
 LARGEST_K = (1 << SIZE_BITS) - 1

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
 from mixpe.quant.golden import mpgemm
-from mixpe.quant.operands import float_dtype
-from mixpe.verif.player import Product, play
+from mixpe.quant.operands import Product, float_dtype
+from mixpe.sim.cocotb.player import play
+from mixpe.spec.array import Config
 
 CONFIGS = [
     Config(rows=2, cols=2, group=8, act_format="bf16", align_bits=9, out_format="bf16"),

@@ -10,7 +10,7 @@ from mixpe.synth.groups import parse_groups
 from mixpe.synth.liberty import Library
 from mixpe.synth.power import Power, analyze_power
 from mixpe.synth.sta import TimingError
-from mixpe.verif.timed_library import (
+from verif.libraries.timed import (
     CLOCK_ENERGY,
     CLOCK_PIN,
     D_PIN,

@@ -11,16 +11,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from mixpe.hw.errors import UserError
 from mixpe.ppa import cache, jobs
 from mixpe.ppa.jobs import Interrupted, Job, run_jobs
+from mixpe.spec.errors import UserError
 
 # In a module of its own: the processes that measure import it. A file marks each call, and each end.
 MEASURE = """
 import math, os, signal, subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from mixpe.hw.errors import UserError
+from mixpe.spec.errors import UserError
 
 @dataclass(frozen=True)
 class Design:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mixpe.hw.errors import UserError
-from mixpe.ppa import plots, readme
-from mixpe.ppa.plots import draw
-from mixpe.verif.ppa_records import RECORDS, record, section
+from mixpe.ppa.report import plots, readme
+from mixpe.ppa.report.plots import draw
+from mixpe.spec.errors import UserError
+from verif.samples.records import RECORDS, record, section
 
 # The README
 

@@ -5,10 +5,10 @@ import json
 import pytest
 from rich.console import Console
 
-from mixpe.ppa import points
-from mixpe.ppa.report import conditions, markdown, number, to_json
-from mixpe.ppa.summary import summary
-from mixpe.verif.ppa_records import RECORDS, record, section
+from mixpe.ppa.report import points
+from mixpe.ppa.report.markdown import conditions, markdown, number, to_json
+from mixpe.ppa.report.summary import summary
+from verif.samples.records import RECORDS, record, section
 
 
 def test_points():

@@ -7,15 +7,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
 from mixpe.quant.golden import mpgemm
-from mixpe.quant.quantize import (
-    QuantizedWeights,
-    dequantize_weights,
-    quantize_activations,
-    quantize_weights,
-)
+from mixpe.quant.quantize import QuantizedWeights, dequantize_weights, quantize_activations, quantize_weights
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
 
 LARGEST = {"fp16": 65504, "bf16": (2 - 2**-7) * 2.0**127, "fp8_e4m3": 448, "fp8_e5m2": 57344}
 FLOATS = {

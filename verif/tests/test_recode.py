@@ -4,9 +4,9 @@ import pytest
 from amaranth.hdl import Const, Module, Signal
 from amaranth.sim import Simulator
 
-from mixpe.hw.config import RECODED, Config
-from mixpe.hw.pe import recoded_weights
-from mixpe.hw.recode import digits, recode, recoded
+from mixpe.hw.arith.recode import digits, recode, recoded
+from mixpe.hw.element.integer import recoded_weights
+from mixpe.spec.array import RECODED, Config
 
 BITS = range(2, 9)
 

@@ -5,11 +5,11 @@
 
 import pytest
 
-from mixpe.hw.config import Config
 from mixpe.hw.core.axi_lite import OKAY, SLVERR, STROBES
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.register_map import REGISTERS, Access, Error, register
-from mixpe.verif.register_bench import CYCLES_OF_WRITE, Submits, places, simulate, write_beside
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.registers import REGISTERS, Access, Error, register
+from verif.harness.register_bench import CYCLES_OF_WRITE, Submits, places, simulate, write_beside
 
 CONFIG = CoreConfig(array=Config(rows=4, cols=3, group=32), data_bits=64)
 WIDE = CoreConfig(array=Config(rows=4, cols=3, group=32), data_bits=512)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from mixpe.gen.registers import BEGIN, END, c_header, register_table, update, updated
-from mixpe.hw import register_map
-from mixpe.hw.config import Config
 from mixpe.hw.core.command import Command
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.errors import UserError
-from mixpe.hw.formats import ACT_FORMATS, OUT_FORMATS
-from mixpe.hw.layout import ALIGNMENT, LAYOUT_VERSION
-from mixpe.hw.register_map import (
+from mixpe.spec import registers as register_map
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.errors import UserError
+from mixpe.spec.formats.numbers import ACT_FORMATS, OUT_FORMATS
+from mixpe.spec.layout import ALIGNMENT, LAYOUT_VERSION
+from mixpe.spec.registers import (
     ACCESS_MEANINGS,
     ADDRESS_BITS,
     ERROR_MEANINGS,

@@ -8,11 +8,11 @@ import random
 import pytest
 from amaranth.hdl import Signal
 
-from mixpe.hw.config import Config
 from mixpe.hw.core.axi_lite import OKAY, SLVERR
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.register_map import ADDRESS_BITS, REGISTERS, Access, Error, register
-from mixpe.verif.register_bench import Submits, places, simulate
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.registers import ADDRESS_BITS, REGISTERS, Access, Error, register
+from verif.harness.register_bench import Submits, places, simulate
 
 WORD = 4  # bytes
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mixpe.hw.errors import UserError
-from mixpe.synth.programs import run_program
-from mixpe.verif.runner import SimulationError, require_simulator, simulate
+from mixpe.sim.cocotb.runner import SimulationError, require_simulator, simulate
+from mixpe.spec.errors import UserError
+from mixpe.support.programs import run_program
 
 INVERTER = """\
 module inverter #(parameter ZERO = 0) (input a, output y);

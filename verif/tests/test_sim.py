@@ -6,7 +6,7 @@ import pytest
 
 from mixpe.driver.transport import RegisterError
 from mixpe.sim.fast import SimulatedCore, SimulationError
-from mixpe.verif.copy_engine import COPY, GO, HALF, RULE, SOURCE, TARGET, WIDE, copy, engine, start
+from verif.harness.copy_engine import COPY, GO, HALF, RULE, SOURCE, TARGET, WIDE, copy, engine, start
 
 # What the engine does wrong, by the value of its register, and what is said of it.
 RULES = {

@@ -8,13 +8,13 @@ import pytest
 from mixpe.driver.accelerator import Accelerator
 from mixpe.driver.command import Command, CommandError, HangError
 from mixpe.driver.transport import RegisterError
-from mixpe.hw import layout
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.register_map import Error, register
 from mixpe.sim.fast import SimulatedCore
-from mixpe.verif.copy_engine import copy, engine
-from mixpe.verif.products import Product, random_product, same
+from mixpe.spec import layout
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.registers import Error, register
+from verif.harness.copy_engine import copy, engine
+from verif.samples.products import Product, random_product, same
 
 CORE = CoreConfig(
     name="sim_core",

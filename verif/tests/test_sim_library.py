@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.errors import UserError
 from mixpe.sim import build
 from mixpe.sim.build import BuildError, verilog_library
 from mixpe.sim.fast import SimulatedCore, SimulationError
-from mixpe.verif.copy_engine import COPY, SOURCE, copy, engine
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.errors import UserError
+from verif.harness.copy_engine import COPY, SOURCE, copy, engine
 
 
 def test_library_is_built_once(tmp_path, monkeypatch):

@@ -4,16 +4,16 @@ import sys
 
 import pytest
 
+from mixpe.bench import speed
+from mixpe.bench.golden import BenchResult
+from mixpe.bench.speed import Speed, cocotb_speeds, fast_speed
 from mixpe.cli import bench as command
 from mixpe.cli.main import main
-from mixpe.hw import traffic
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.hw.errors import UserError
-from mixpe.quant.bench import BenchResult
-from mixpe.verif import speed
-from mixpe.verif.runner import SimulationError
-from mixpe.verif.speed import Speed, cocotb_speeds, fast_speed
+from mixpe.sim.cocotb.runner import SimulationError
+from mixpe.spec import cycles as traffic
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from mixpe.spec.errors import UserError
 
 CORE = CoreConfig(array=Config(rows=2, cols=1, group=8, lanes=2), data_bits=64, name="two")
 SHAPE = (3, 21, 4)

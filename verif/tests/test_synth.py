@@ -8,25 +8,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
 from mixpe.synth.flow import Recipe, Synthesis, synthesize
 from mixpe.synth.liberty import Library
 from mixpe.synth.netlist import Netlist, is_yosys_register
 from mixpe.synth.report import parts, records, table
 from mixpe.synth.yosys import SynthesisError, run_yosys
-from mixpe.verif.few_library import (
-    DFF,
-    HEAD,
-    INV,
-    ISOLATION,
-    LATCH,
-    LIBRARY,
-    LOGIC,
-    REGISTER,
-    XOR,
-    library_of,
-)
+from verif.libraries.few import DFF, HEAD, INV, ISOLATION, LATCH, LIBRARY, LOGIC, REGISTER, XOR, library_of
 
 # Three rows of two PEs; a PE is four flip-flops and, of one bit, an inverter.
 ARRAY = """\

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from mixpe.cli.synth import synth
-from mixpe.gen.files import write_file
 from mixpe.gen.write import Design
-from mixpe.hw.config import Config
-from mixpe.hw.errors import UserError
+from mixpe.spec.array import Config
+from mixpe.spec.errors import UserError
+from mixpe.support.files import write_file
 from mixpe.synth.yosys import SynthesisError
-from mixpe.verif.few_library import DFF, HEAD, LIBRARY, LOGIC
+from verif.libraries.few import DFF, HEAD, LIBRARY, LOGIC
 
 
 def synth_command(tmp_path: Path, lib: str, *more: str) -> tuple[Path, BaseException | None]:

@@ -12,15 +12,15 @@ from rich.console import Console
 
 from mixpe.gen.verilog import convert
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
 from mixpe.hw.modules import Modules, place
 from mixpe.hw.ram import place_ram
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
 from mixpe.synth.flow import Recipe, Synthesis, synthesize
 from mixpe.synth.liberty import Library
 from mixpe.synth.report import CORE_PARTS, parts, records, table
-from mixpe.verif.few_library import DFF, INV, LIBRARY, XOR, library_of
-from mixpe.verif.generated import instances, modules
+from verif.libraries.few import DFF, INV, LIBRARY, XOR, library_of
+from verif.samples.arrays import instances, modules
 
 CORE = CoreConfig(name="t", array=Config(rows=3, cols=2, lanes=2))
 

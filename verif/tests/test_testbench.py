@@ -10,8 +10,8 @@ import pytest
 from mixpe.gen.manifest import manifest
 from mixpe.gen.testbench import testbench as plain_testbench
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import Config
-from mixpe.verif.generated import SMALL, modules, verilog
+from mixpe.spec.array import Config
+from verif.samples.arrays import SMALL, modules, verilog
 
 
 def run_testbench(design: str, bench: str, folder: Path) -> list[str]:

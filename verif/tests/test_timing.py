@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mixpe.hw.errors import UserError
+from mixpe.spec.errors import UserError
 from mixpe.synth.liberty import Library
 from mixpe.synth.sta import TimingError, require_sta, run_sta, sta_version
 from mixpe.synth.timing import Timing, analyze_timing, flip_flop
-from mixpe.verif.timed_library import (
+from verif.libraries.timed import (
     BUF_PER_PF,
     CLK_TO_Q,
     D_PIN,

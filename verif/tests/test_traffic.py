@@ -9,11 +9,12 @@ import pytest
 
 from mixpe.driver.accelerator import Accelerator
 from mixpe.driver.command import Counters
-from mixpe.hw import bursts, layout, traffic
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
+from mixpe.quant.samples import random_operands
 from mixpe.sim.fast import SimulatedCore
-from mixpe.verif.benches.operands import random_operands
+from mixpe.spec import bursts, layout
+from mixpe.spec import cycles as traffic
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
 
 CORE = CoreConfig(array=Config(rows=4, cols=4, group=32, token_scale=True))
 """Of ordinary sizes."""

@@ -9,9 +9,9 @@ import pytest
 
 from mixpe.gen.verilog import WAIVERS
 from mixpe.gen.write import design_verilog
-from mixpe.hw.config import Config
-from mixpe.hw.core_config import CoreConfig
-from mixpe.verif.generated import EVERYTHING, LARGE, SMALL, instances, modules, ports, verilog
+from mixpe.spec.array import Config
+from mixpe.spec.core import CoreConfig
+from verif.samples.arrays import EVERYTHING, LARGE, SMALL, instances, modules, ports, verilog
 
 CORES = {
     "core": CoreConfig(
@@ -32,8 +32,8 @@ CORES = {
 def test_same_bytes_in_every_process(config, names, tmp_path):
     """Sets and dictionaries ordered by hash, times and paths would show."""
     script = (
-        "import sys; from pathlib import Path; from mixpe.hw.config import Config\n"
-        "from mixpe.hw.core_config import CoreConfig; from mixpe.gen.write import write_design\n"
+        "import sys; from pathlib import Path; from mixpe.spec.array import Config\n"
+        "from mixpe.spec.core import CoreConfig; from mixpe.gen.write import write_design\n"
         "write_design(eval(sys.argv[1]), Path(sys.argv[2]))"
     )
     texts = []

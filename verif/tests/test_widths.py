@@ -7,9 +7,9 @@ from fractions import Fraction
 
 import pytest
 
-from mixpe.hw.config import Config
-from mixpe.hw.fields import exact_align_bits
-from mixpe.hw.formats import ACT_FORMATS, signed_bits
+from mixpe.spec.array import Config
+from mixpe.spec.fields import exact_align_bits
+from mixpe.spec.formats.numbers import ACT_FORMATS, signed_bits
 
 
 def narrowest(values: list[int]) -> int:

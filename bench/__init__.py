@@ -1,0 +1,1 @@
+"""How fast and how exact things are: the golden model, simulations, a core's throughput, alignment."""

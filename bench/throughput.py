@@ -1,0 +1,90 @@
+"""Products on a core, measured: against the golden model, the formulas and the array's peak."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..driver.accelerator import Accelerator
+from ..driver.command import Counters
+from ..quant.golden import mpgemm
+from ..quant.samples import random_operands
+from ..spec import cycles as traffic
+from ..spec import layout
+from ..spec.core import CoreConfig
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """A product of `m` x `k` x `n` on `config`.
+
+    counters: what the core counted. estimate: cycles by the formulas of docs/core.md. exact: all bits of the
+    results are those of the golden model.
+    """
+
+    m: int
+    k: int
+    n: int
+    config: CoreConfig
+    counters: Counters
+    estimate: traffic.Estimate
+    exact: bool
+
+    @property
+    def shape(self) -> str:
+        return f"{self.m}x{self.k}x{self.n}"
+
+    @property
+    def utilization(self) -> float:
+        """Multiplications asked for, of those that the array could make in the time."""
+        array = self.config.array
+        return self.m * self.k * self.n / (self.counters.cycles * array.rows * array.cols * array.lanes)
+
+    @property
+    def formulas(self) -> dict[str, int]:
+        """What docs/core.md says of the counters that have an exact formula."""
+        return {
+            "beats": traffic.beats(self.m, self.k, self.n, self.config),
+            "read_bytes": traffic.read_bytes(self.m, self.k, self.n, self.config),
+            "write_bytes": traffic.write_bytes(self.m, self.n, self.config),
+        }
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong: results, or a counter that is not as its formula says."""
+        found = [] if self.exact else [f"{self.shape}: results differ from the golden model's"]
+        for name, expected in self.formulas.items():
+            if (counted := getattr(self.counters, name)) != expected:
+                found.append(f"{self.shape}: {name.upper()} counts {counted:,}, the formula {expected:,}")
+        return found
+
+
+def measure(
+    accelerator: Accelerator,
+    config: CoreConfig,
+    shape: tuple[int, int, int],
+    memory: Mapping[str, Any],
+    rng: np.random.Generator,
+) -> Throughput:
+    """Multiplies random matrices of M x K x N.
+
+    memory: of the core, as `mixpe.spec.cycles.estimate` takes it by keywords.
+    """
+    a, q, s, z, t = random_operands(rng, *shape, config.array)
+    weights = accelerator.load_weights(q, s, z)
+    try:
+        out = accelerator.matmul(a, weights, t)
+    finally:
+        weights.free()
+    exact = out.tobytes() == mpgemm(a, q, s, z, config=config.array, t=t).tobytes()
+    estimate = traffic.estimate(*shape, config, **memory)
+    return Throughput(*shape, config, accelerator.last_counters, estimate, exact)
+
+
+def memory_needed(config: CoreConfig, shape: tuple[int, int, int]) -> int:
+    """Bytes of the operands and results of a product."""
+    array, (m, k, n) = config.array, shape
+    weights = layout.weight_bytes(k, n, array) + layout.scale_bytes(k, n, array)
+    rows = m * (layout.act_stride(k, array) + layout.out_stride(n, array))
+    return weights + rows + layout.aligned(layout.token_bytes(m))

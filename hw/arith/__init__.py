@@ -1,0 +1,1 @@
+"""Integer arithmetic that elements are built of: adders, bit heaps, recoded weights."""

@@ -1,0 +1,242 @@
+"""Rows x columns of processing elements, and the skew that feeds them."""
+
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ...spec.array import Config
+from ..element.floating import FloatIntPE
+from ..element.integer import PE, RowSum
+from ..modules import Modules, place
+from .edge import FloatRowSum
+
+
+def _array_ports(config: Config, rows: int) -> dict:
+    """Ports of `rows` rows of the array."""
+    weights = config.cols * config.lanes * config.weight_wires
+    ports = {
+        "acts": In(rows * config.act_wires),
+        "ends": In(rows),
+        "weights": In(weights),
+        "weights_out": Out(weights),
+        "sums": Out(config.cols * config.drain_bits),
+    }
+    if config.has_row_sum:
+        ports["row_sum"] = Out(Shape(config.row_sum_bits, signed=config.scheme != "fp_mac"))
+    return ports
+
+
+def element(config: Config, modules: Modules | None = None) -> PE | FloatIntPE:
+    """The processing element of a configuration."""
+    return FloatIntPE(config, modules) if config.scheme == "fp_mac" else PE(config, modules)
+
+
+def row_accumulator(config: Config) -> RowSum | FloatRowSum:
+    """What adds a row's activations."""
+    return FloatRowSum(config) if config.scheme == "fp_mac" else RowSum(config)
+
+
+class Row(wiring.Component):
+    """One row: activations and group ends move right, weights move down into the next row.
+
+    Element j works j cycles behind element 0. Ports as of `SystolicArray` with one row: `acts` and `ends` of
+    the row, `weights` and `sums` of all columns, column 0 in the low bits; `weights_out` to the next row;
+    `row_sum` (if `Config.has_row_sum`) appears with element 0's sum.
+    """
+
+    def __init__(self, config: Config, modules: Modules | None = None):
+        self.config = config
+        self.modules = modules
+        super().__init__(_array_ports(config, rows=1))
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        pes = [
+            place(m, f"pe{col}", lambda: element(config, self.modules), self.modules, f"{config.name}_pe")
+            for col in range(config.cols)
+        ]
+        acts, end = self.acts, self.ends
+        for pe in pes:
+            m.d.comb += [pe.acts.eq(acts), pe.group_end.eq(end)]
+            acts, end = pe.acts_out, pe.group_end_out
+        m.d.comb += Cat(pe.weights for pe in pes).eq(self.weights)
+        m.d.comb += [
+            self.weights_out.eq(Cat(pe.weights_out for pe in pes)),
+            self.sums.eq(Cat(pe.sum for pe in pes)),
+        ]
+        if config.has_row_sum:
+            m.submodules.row_sum = row_sum = row_accumulator(config)
+            m.d.comb += [
+                row_sum.acts.eq(pes[0].acts_out[: len(row_sum.acts)]),
+                row_sum.done.eq(pes[0].group_end_out),
+                self.row_sum.eq(row_sum.sum),
+            ]
+        return m
+
+
+class DelayLine(wiring.Component):
+    """Delays an element of `width` bits by `cycles`."""
+
+    def __init__(self, width: int, cycles: int):
+        self.width = width
+        self.cycles = cycles
+        super().__init__({"i": In(width), "o": Out(width)})
+
+    def elaborate(self, platform):
+        m = Module()
+        line = Signal(self.width * self.cycles, reset_less=True)
+        m.d.sync += line.eq(Cat(self.i, line))
+        m.d.comb += self.o.eq(line[-self.width :])
+        return m
+
+
+class Delays(wiring.Component):
+    """Delays element i of `places` >= 2 elements, `width` bits each, by i cycles.
+
+    The later half waits as long as the earlier half is, and is then delayed like an earlier one.
+    """
+
+    def __init__(self, width: int, places: int, modules: Modules | None = None, *, prefix: str = ""):
+        self.width = width
+        self.places = places
+        self.modules = modules
+        self.prefix = prefix
+        super().__init__({"i": In(width * places), "o": Out(width * places)})
+
+    def elaborate(self, platform):
+        m = Module()
+        width = self.width
+        count = (self.places + 1) // 2
+        lines = [
+            place(
+                m,
+                f"line{index}",
+                lambda: DelayLine(width, count),
+                self.modules,
+                f"{self.prefix}_delay_{count}x{width}",
+            )
+            for index in range(count, self.places)
+        ]
+        m.d.comb += Cat(line.i for line in lines).eq(self.i[count * width :])
+        earlier, later = self.i[: count * width], Cat(line.o for line in lines)
+        halves = [
+            delayed(m, name, half, width, self.modules, self.prefix)
+            for name, half in (("earlier", earlier), ("later", later))
+        ]
+        m.d.comb += self.o.eq(Cat(halves))
+        return m
+
+
+def delayed(m: Module, name: str, value, width: int, modules: Modules | None, prefix: str):
+    """Returns `value` with its element i, of `width` bits, delayed by i cycles (`Delays`)."""
+    places = len(value) // width
+    if places == 1:
+        return value
+    delays = place(
+        m,
+        name,
+        lambda: Delays(width, places, modules, prefix=prefix),
+        modules,
+        f"{prefix}_delays_{places}x{width}",
+    )
+    m.d.comb += delays.i.eq(value)
+    return delays.o
+
+
+class Skew(wiring.Component):
+    """Delays row i of the activations by i cycles, column j of the weights by j, and `group_end` to match.
+
+    `group_end` enters with the last operands of a group; `ends[i]` leaves one cycle behind row i's, as `PE`
+    asks. In reset, and until the first operands arrive, every cycle ends a group.
+    """
+
+    def __init__(self, config: Config, modules: Modules | None = None):
+        self.config = config
+        self.modules = modules
+        acts = config.rows * config.act_wires
+        weights = config.cols * config.lanes * config.weight_bits
+        super().__init__(
+            {
+                "acts": In(acts),
+                "weights": In(weights),
+                "group_end": In(1),
+                "acts_out": Out(acts),
+                "weights_out": Out(weights),
+                "ends": Out(config.rows),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config, modules = self.config, self.modules
+        act, weight = config.act_wires, config.lanes * config.weight_bits
+        m.d.comb += [
+            self.acts_out.eq(delayed(m, "acts_delays", self.acts, act, modules, config.name)),
+            self.weights_out.eq(delayed(m, "weights_delays", self.weights, weight, modules, config.name)),
+        ]
+        ends = Signal(config.rows, init=-1)
+        m.d.sync += ends.eq(Cat(self.group_end, ends))
+        m.d.comb += self.ends.eq(ends)
+        return m
+
+
+class SystolicArray(wiring.Component):
+    """Output-stationary array of `rows` x `cols` processing elements. It never stalls.
+
+    Operands come skewed (`Skew`): those of row i (column j) for the same k enter i (j) cycles behind
+    those of row (column) 0; element (i, j) multiplies them in cycle t+i+j. A bubble is a zero operand.
+
+    Drain: the group that ends with the operands of cycle t has the sum of element (i, j) on
+    `sums[j]` in cycle t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is
+    the OR of its column, so groups must end at least `rows` cycles apart (`Config.group_gap`).
+
+    Ports: `acts` (rows x `Config.act_wires`), `weights` (cols x lanes, as
+    `mixpe.hw.element.integer.recoded_weights` makes them), `ends` (rows), `sums` (cols x `drain_bits`),
+    `row_sum` (if `Config.has_row_sum`); index 0 in the low bits. `weights_out`: below the last row.
+
+    `rows`: how many of the configuration's rows; all if None. An array is built of an upper and a lower
+    half down to single rows: halves of equal size are one shared module, and OR buses are balanced trees.
+    """
+
+    def __init__(self, config: Config, modules: Modules | None = None, *, rows: int | None = None):
+        self.config = config
+        self.modules = modules
+        self.rows = config.rows if rows is None else rows
+        super().__init__(_array_ports(config, self.rows))
+
+    def elaborate(self, platform):
+        m = Module()
+        upper, lower = self._part(m, "upper", (self.rows + 1) // 2), self._part(m, "lower", self.rows // 2)
+        parts = [part for part in (upper, lower) if part is not None]
+        m.d.comb += [
+            Cat(part.acts for part in parts).eq(self.acts),
+            Cat(part.ends for part in parts).eq(self.ends),
+            self.sums.eq(reduce(or_, (part.sums for part in parts))),
+        ]
+        weights = self.weights
+        for part in parts:
+            m.d.comb += part.weights.eq(weights)
+            weights = part.weights_out
+        m.d.comb += self.weights_out.eq(weights)
+        if self.config.has_row_sum:
+            m.d.comb += self.row_sum.eq(reduce(or_, (part.row_sum for part in parts)))
+        return m
+
+    def _part(self, m: Module, name: str, rows: int):
+        """Adds an array of `rows` rows: a `Row`, or again two halves; None for no rows."""
+        config, modules = self.config, self.modules
+        if rows == 0:
+            return None
+        if rows == 1:
+            return place(m, name, lambda: Row(config, modules), modules, f"{config.name}_row")
+        return place(
+            m,
+            name,
+            lambda: SystolicArray(config, modules, rows=rows),
+            modules,
+            f"{config.name}_array_{rows}_rows",
+        )

@@ -1,0 +1,1 @@
+"""Elements of other designs, built as carefully as our own, to measure ours against."""

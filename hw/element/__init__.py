@@ -1,0 +1,1 @@
+"""Processing elements: integer and floating-point datapaths in one shell."""

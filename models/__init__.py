@@ -1,0 +1,1 @@
+"""Networks and checkpoints: readers of files, tokenizers, forward passes, recorded layers."""

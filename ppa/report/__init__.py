@@ -1,0 +1,1 @@
+"""Measured points as tables, pictures and text."""

@@ -1,0 +1,85 @@
+"""Runs products through an array's Verilog in a simulator."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...gen.write import write_design
+from ...quant.operands import Product, float_dtype
+from ...spec.array import Config
+from ...spec.errors import UserError
+from ...spec.formats.numbers import IntFormat
+from .runner import Simulator, require_simulator, simulate
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came out: `out` [M, N] of `Config.out`, and the cycles from the first beat in to the last out."""
+
+    out: np.ndarray
+    cycles: int
+
+
+def play(
+    products: Sequence[Product], config: Config, simulator: Simulator, folder: Path
+) -> Iterator[Played | None]:
+    """Yields the result of each product, in order, as the simulation goes on; None while it goes on.
+
+    Builds below `folder`. Raises `UserError` if the simulator is missing or the folder cannot be written,
+    `SimulationError` if the simulation fails.
+    """
+    require_simulator(simulator)
+    job = folder / "job"
+    try:
+        paths = _write_job(products, config, job)
+    except OSError as error:
+        raise UserError(f"cannot write {job}: {error.strerror or error}") from None
+    design = write_design(config, folder)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(
+            simulate,
+            sources=[design.verilog],
+            top=config.name,
+            bench="mixpe.sim.cocotb.play",
+            simulator=simulator,
+            build_dir=folder / simulator,
+            seed=0,
+            env={"MIXPE_JOB": str(job.resolve())},
+            quiet=True,
+        )
+        for path in paths:
+            while not (result := path.with_suffix(".out.npz")).exists():
+                if run.done():
+                    run.result()
+                    break
+                try:
+                    run.exception(timeout=_POLL_SECONDS)
+                except TimeoutError:
+                    yield None
+            with np.load(result) as file:
+                yield Played(file["out"].view(float_dtype(config.out)), int(file["cycles"]))
+        run.result()
+
+
+def _write_job(products: Sequence[Product], config: Config, job: Path) -> list[Path]:
+    """Writes what `mixpe.sim.cocotb.play` reads, in a fresh folder; returns the products' paths."""
+    shutil.rmtree(job, ignore_errors=True)
+    job.mkdir(parents=True)
+    (job / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    paths = []
+    for index, product in enumerate(products):
+        operands = {name: value for name, value in vars(product).items() if value is not None}
+        if not isinstance(config.act_code, IntFormat):
+            # NumPy's files know no types of ml_dtypes.
+            operands["a"] = product.a.view(f"u{config.act_bits // 8}")
+        paths.append(job / f"{index:04}.npz")
+        np.savez(paths[-1], **operands)
+    return paths

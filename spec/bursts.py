@@ -1,0 +1,73 @@
+"""The words and bursts of which a command's transfers are made: what `mixpe.spec.cycles` adds up."""
+
+from math import gcd
+
+from . import layout
+from .core import CoreConfig
+
+
+def words(bits: int, config: CoreConfig) -> int:
+    """Of the data bus."""
+    return -(-bits // config.data_bits)
+
+
+def tile_words(k: int, config: CoreConfig) -> tuple[int, int, int]:
+    """Words of a tile's operands: a row's activations, the weights, the scales."""
+    array = config.array
+    tile_beats, tile_groups = layout.beats(k, array), layout.groups(k, array)
+    return (
+        words(tile_beats * layout.act_beat_bits(array), config),
+        words(tile_beats * layout.weight_beat_bits(array), config),
+        words(tile_groups * layout.scale_beat_bits(array), config),
+    )
+
+
+def token_words(strip: int, m: int, config: CoreConfig) -> int:
+    """Words that hold the token scales of a strip of rows."""
+    rows, per_word = config.array.rows, config.tokens_per_word
+    first = strip * rows
+    return -(-min(first + rows, m) // per_word) - first // per_word
+
+
+def row_words(n: int, config: CoreConfig) -> list[tuple[int, int]]:
+    """Words that a row of results touches in a column tile, and how many column tiles are so. The last column
+    tile stands last."""
+    array, word = config.array, config.word_bytes
+    tile = array.cols * array.out.bits // 8
+    period, whole = word // gcd(tile, word), layout.col_tiles(n, array) - 1
+    found = [
+        (-(-(index * tile % word + tile) // word), -(-(whole - index) // period))
+        for index in range(min(period, whole))
+    ]
+    rest = layout.out_row_bytes(n, array) - whole * tile
+    return [*found, (-(-(whole * tile % word + rest) // word), 1)]
+
+
+def cut(first: int, count: int, config: CoreConfig) -> list[int]:
+    """Lengths of the bursts of `count` words from word `first` on."""
+    lengths = []
+    while count:
+        lengths.append(min(count, config.burst - first % config.burst))
+        first, count = first + lengths[-1], count - lengths[-1]
+    return lengths
+
+
+def read_bursts(m: int, k: int, n: int, config: CoreConfig) -> float:
+    """Bursts that are read, where the regions of operands begin at multiples of a burst."""
+    array = config.array
+    strips, cols = layout.row_strips(m, array), layout.col_tiles(n, array)
+    acts, weights, scales = tile_words(k, config)
+
+    def count(pieces: int, step_bytes: int, size: int) -> float:
+        """Bursts of pieces that lie `step_bytes` apart: their places in a burst repeat."""
+        some = min(pieces, config.burst)
+        step = step_bytes // config.word_bytes
+        return sum(len(cut(piece * step, size, config)) for piece in range(some)) * pieces / some
+
+    rows = sum(
+        count(m, layout.act_stride(k, array), min(config.burst, acts - first))
+        for first in range(0, acts, config.burst)
+    )
+    tile = count(cols, layout.weight_tile_bytes(k, array), weights)
+    tile += count(cols, layout.scale_tile_bytes(k, array), scales)
+    return rows * (1 if config.resident(k) else cols) + strips * (tile + array.token_scale)

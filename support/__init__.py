@@ -1,0 +1,1 @@
+"""What every room may use: data files, output files, other programs."""

@@ -1,0 +1,1 @@
+"""Gate-level simulation of a mapped netlist, and what its wires did."""

@@ -1,0 +1,1 @@
+"""Programs around a design under test: bus masters, soak runs, proofs of equivalence."""

@@ -1,0 +1,1 @@
+"""Small cell libraries with known figures."""

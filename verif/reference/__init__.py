@@ -1,0 +1,1 @@
+"""References written a second time, in other ways than the product's own models."""

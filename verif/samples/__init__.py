@@ -1,0 +1,1 @@
+"""Configurations, operands and records that tests share."""
