@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from mixpe.hw.array.beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
+from mixpe.hw.array.beats import Beat
 from mixpe.hw.array.top import Top
 from mixpe.hw.element.integer import PE
 from mixpe.spec.array import Config
@@ -45,10 +45,10 @@ class Engine(wiring.Component):
     Streams as of `mixpe.hw.array.top.Top`.
     """
 
-    acts: In(stream.Signature(ActsBeat(CONFIG)))
-    weights: In(stream.Signature(WeightsBeat(CONFIG)))
-    scales: In(stream.Signature(ScalesBeat(CONFIG)))
-    out: Out(stream.Signature(OutBeat(CONFIG)))
+    acts: In(stream.Signature(Beat(CONFIG, "acts")))
+    weights: In(stream.Signature(Beat(CONFIG, "weights")))
+    scales: In(stream.Signature(Beat(CONFIG, "scales")))
+    out: Out(stream.Signature(Beat(CONFIG, "out")))
 
     def elaborate(self, platform):
         m = Module()

@@ -26,8 +26,9 @@ from ..hw.element.datapath import compression
 from ..hw.modules import Modules
 from ..quant.golden import mpgemm
 from ..quant.packing.beats import pack_matmul, pack_outputs
-from ..spec.array import RECODED, Config
+from ..spec.array import Config
 from ..spec.formats.numbers import FP16, FP32
+from ..spec.schemes.integer import RECODED
 from ..synth.simulate.gates import Stimulus
 from .designs import Design
 from .float_stimuli import dequantize_first_stimulus, float_mac_stimulus, fp_mac_stimulus

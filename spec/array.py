@@ -5,25 +5,21 @@ The hardware, the golden model, the manifest and the documents read widths and l
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from .errors import UserError
-from .fields import DATAPATHS, RECODED, Fields
-from .formats.inside import AccumulatorFormat, NormalFormat, ScaledDigits, accumulator_format, normal_format
-from .formats.numbers import ACT_FORMATS, FP16, OUT_FORMATS, FloatFormat, IntFormat, signed_bits
+from .fields import DATAPATHS, Fields
+from .formats.inside import AccumulatorFormat, NormalFormat, ScaledDigits
+from .formats.matrix import MatrixFormat, Member
+from .formats.numbers import ACT_FORMATS, FP16, FP32, OUT_FORMATS, FloatFormat, IntFormat
+from .formats.weights import WEIGHT_FORMATS, WeightFormat
+from .schemes import SCHEMES, Scheme
+from .stages import ADD_STAGES, CAST_STAGES, MULTIPLY_STAGES
 
-__all__ = ["DATAPATHS", "RECODED", "Config"]
+__all__ = ["DATAPATHS", "Config"]
 
-# Register stages of the arithmetic units, in cycles from input to output.
-INT_TO_FLOAT_STAGES = 2
-MULTIPLY_STAGES = 3
-ADD_STAGES = 4
-CAST_STAGES = 1
-
-ALIGN_STAGES = 2
-"""Cycles that the first beat of an aligned group waits besides those in which its group enters."""
-
-CARRY_SPACING = 3
-"""Columns of one carry chain of the `carry_save` accumulator. Of 1 to 10, 3 gave the least area x delay."""
+MATRIX_FIELDS = ("weight_format", "weight_bits", "weight_signed", "zero_point", "group")
+"""The fields that `Config.matrix` depends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,22 +28,41 @@ class Config(Fields):
 
     # Formats
 
+    @cached_property
+    def matrix(self) -> MatrixFormat:
+        """The format of quantized weights, and the list of what belongs to each group of them."""
+        weight = WEIGHT_FORMATS.get(self.weight_format) or WeightFormat(
+            IntFormat(self.weight_bits, self.weight_signed)
+        )
+        members = [Member("s", "scale", self.scale, "scale s[g, n] of the group")]
+        if self.zero_point:
+            meaning = "zero point z[g, n] of the group, in the format of the weight codes"
+            members.append(Member("z", "zero", weight.code, meaning))
+        return MatrixFormat(weight, self.group, tuple(members))
+
     @property
-    def weight_code(self) -> IntFormat:
-        """Format of weight codes and zero points outside the array."""
-        return IntFormat(self.weight_bits, self.weight_signed)
+    def row_members(self) -> tuple[Member, ...]:
+        """What each row of the result has."""
+        return (Member("t", "token", FP32, "scale t[m] of the tile row"),) if self.token_scale else ()
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """How activations are multiplied and summed."""
+        return SCHEMES["integer" if self.act_format == "int" else self.fp_scheme](self)
+
+    @property
+    def weight_code(self) -> IntFormat | FloatFormat:
+        """The format of weight codes outside the array."""
+        return self.matrix.weight.code
 
     @property
     def weight(self) -> IntFormat:
-        """Format of weights and zero points inside the array: always signed.
-
-        Unsigned codes (and zero points) lose 2**(weight_bits-1), which leaves their difference.
-        """
-        return IntFormat(self.weight_bits)
+        """The format of weights inside the array: always signed integers."""
+        return self.matrix.weight.integer
 
     @property
     def act_code(self) -> IntFormat | FloatFormat:
-        """Format of activations outside the array."""
+        """The format of activations outside the array."""
         return ACT_FORMATS.get(self.act_format) or IntFormat(self.act_bits)
 
     @property
@@ -56,138 +71,113 @@ class Config(Fields):
         return ACT_FORMATS[self.act_format]
 
     @property
-    def scheme(self) -> str:
-        """What an array works on: "integer", "aligned" or "fp_mac"."""
-        return "integer" if self.act_format == "int" else self.fp_scheme
-
-    @property
-    def act_normal(self) -> NormalFormat:
-        """Format of activations inside an array of scheme "fp_mac"."""
-        return normal_format(self.act_float)
-
-    @property
-    def weight_digits(self) -> ScaledDigits:
-        """Format of weights inside an array of scheme "fp_mac"."""
-        return ScaledDigits(self.weight_bits)
-
-    @cached_property
-    def float_sum(self) -> AccumulatorFormat:
-        """Format of P in an array of scheme "fp_mac"."""
-        act = self.act_normal
-        return accumulator_format(act.offset, act.lowest, act.highest + self.weight_bits - 1, self.group)
-
-    @cached_property
-    def float_row_sum(self) -> AccumulatorFormat:
-        """Format of S in an array of scheme "fp_mac"."""
-        act = self.act_normal
-        return accumulator_format(act.offset, act.lowest, act.highest, self.group)
-
-    @property
-    def act(self) -> IntFormat:
-        """Format of integer or aligned activations inside the array."""
-        return IntFormat(self.align_bits or self.act_bits)
-
-    @property
-    def act_limits(self) -> tuple[int, int]:
-        """The least and the greatest integer of an activation; aligned ones are symmetric."""
-        return (-self.act.max if self.align_bits else self.act.min), self.act.max
-
-    @property
     def scale(self) -> FloatFormat:
+        """The format of group scales."""
         return FP16
 
     @property
     def out(self) -> FloatFormat:
+        """The format of the result."""
         return OUT_FORMATS[self.out_format]
 
     # Widths
 
     @property
-    def has_row_sum(self) -> bool:
-        """Dequantization subtracts zero point times row sum (an unsigned code implies one)."""
-        return self.zero_point or not self.weight_signed
+    def act_wires(self) -> int:
+        """Wires of a row's activations in a cycle: all lanes, lane 0 lowest, and above them the wire that
+        tells of infinities, if the scheme has one."""
+        return self.lanes * self.lane_wires + self.has_infinities
 
-    @cached_property
-    def sum_bits(self) -> int:
-        """Width of P, the signed sum of products of a group: exact, it never wraps."""
-        products = [w * a for w in (self.weight.min, self.weight.max) for a in self.act_limits]
-        return max(self.acc_bits, signed_bits(self.group * min(products), self.group * max(products)))
+    # Widths that the scheme tells. It says how they come about; what it lacks is an `AttributeError`.
+
+    @property
+    def _scheme(self) -> Any:
+        return self.scheme
+
+    @property
+    def act(self) -> IntFormat:
+        """The format of integer or aligned activations inside the array."""
+        return self._scheme.act
+
+    @property
+    def act_limits(self) -> tuple[int, int]:
+        """The least and the greatest integer of an activation; aligned ones are symmetric."""
+        return self._scheme.act_limits
+
+    @property
+    def act_normal(self) -> NormalFormat:
+        """The format of activations inside an array of scheme "fp_mac"."""
+        return self._scheme.act_normal
+
+    @property
+    def align_offset(self) -> int:
+        """The place of an aligned integer's unit below a group's largest exponent field."""
+        return self._scheme.align_offset
+
+    @property
+    def carry_columns(self) -> tuple[int, ...]:
+        """Columns of P at which the accumulator keeps a carry apart, which the dequantizer adds."""
+        return self._scheme.carry_columns
+
+    @property
+    def corrected_bits(self) -> int:
+        """Width of C = P - z*S, the signed sum of a group after the zero point."""
+        return self._scheme.corrected_bits
+
+    @property
+    def drain_bits(self) -> int:
+        """Width of the word of P as it leaves a processing element."""
+        return self.scheme.drain_bits
+
+    @property
+    def float_row_sum(self) -> AccumulatorFormat:
+        """The format of S in an array of scheme "fp_mac"."""
+        return self._scheme.float_row_sum
+
+    @property
+    def float_sum(self) -> AccumulatorFormat:
+        """The format of P in an array of scheme "fp_mac"."""
+        return self._scheme.float_sum
+
+    @property
+    def group_code_bits(self) -> int:
+        """Width of what the dequantizer must know of a row's aligned group."""
+        return self.scheme.group_code_bits
 
     @property
     def has_infinities(self) -> bool:
-        """A wire beside a row's activations says that its aligned group holds infinities or NaN."""
-        return self.scheme == "aligned" and self.act_float.infinities
+        """Whether a wire beside a row's activations says that its aligned group holds infinities or NaN."""
+        return self.scheme.has_infinities
 
     @property
     def lane_wires(self) -> int:
         """Wires of an activation inside the array."""
-        return self.act_normal.bits if self.scheme == "fp_mac" else self.act.bits
+        return self.scheme.lane_wires
 
     @property
-    def act_wires(self) -> int:
-        """Wires of a row's activations in a cycle: all lanes, lane 0 lowest, and above them what
-        `has_infinities` adds."""
-        return self.lanes * self.lane_wires + self.has_infinities
+    def row_sum_bits(self) -> int:
+        """Width of the word of S as it leaves its row."""
+        return self.scheme.row_sum_bits
+
+    @property
+    def sum_bits(self) -> int:
+        """Width of P, the signed sum of products of a group: exact, it never wraps."""
+        return self._scheme.sum_bits
+
+    @property
+    def weight_digits(self) -> ScaledDigits:
+        """The format of weights inside an array of scheme "fp_mac"."""
+        return self._scheme.weight_digits
 
     @property
     def weight_wires(self) -> int:
-        """Wires of a weight inside the array: its bits, or digits (`mixpe.hw.arith.recode`,
-        `ScaledDigits`)."""
-        if self.scheme == "fp_mac":
-            return self.weight_digits.wires
-        if self.datapath not in RECODED:
-            return self.weight_bits
-        return 3 * (self.weight_bits // 2) + 2 * (self.weight_bits % 2)
-
-    @cached_property
-    def carry_columns(self) -> tuple[int, ...]:
-        """Columns of P at which the accumulator keeps a carry apart, which the drain adds."""
-        return (
-            tuple(range(CARRY_SPACING, self.sum_bits, CARRY_SPACING)) if self.datapath == "carry_save" else ()
-        )
+        """Wires of a weight inside the array: its bits, or its digits."""
+        return self.scheme.weight_wires
 
     @property
     def final_adder(self) -> str:
         """What ends a bit heap (`mixpe.hw.arith.heap.BitHeap.total`)."""
         return "plus" if self.target == "fpga" else self.adder
-
-    @property
-    def drain_bits(self) -> int:
-        """Width of P as it leaves a processing element: the sum, then its saved carries."""
-        if self.scheme == "fp_mac":
-            return self.float_sum.bits
-        return self.sum_bits + len(self.carry_columns)
-
-    @cached_property
-    def row_sum_bits(self) -> int:
-        """Width of S, the signed sum of activations of a group, as it leaves its row."""
-        if self.scheme == "fp_mac":
-            return self.float_row_sum.bits
-        low, high = self.act_limits
-        return signed_bits(self.group * low, self.group * high)
-
-    @cached_property
-    def corrected_bits(self) -> int:
-        """Width of C = P - z*S, the signed sum of a group after the zero point."""
-        if not self.has_row_sum:
-            return self.sum_bits
-        code, zero = self.weight_code, self.weight_code if self.zero_point else IntFormat(1, False)
-        low = code.min - zero.max if self.zero_point else code.min
-        high = code.max - zero.min if self.zero_point else code.max
-        products = [w * a for w in (low, high) for a in self.act_limits]
-        return signed_bits(self.group * min(products), self.group * max(products))
-
-    @property
-    def align_offset(self) -> int:
-        """A group of aligned activations counts in units of 2**(E - align_offset), where E is the largest
-        exponent field of the group (1 for subnormals and zero)."""
-        return self.act_float.bias + self.align_bits - 2
-
-    @property
-    def group_code_bits(self) -> int:
-        """Width of what the dequantizer must know of a row's aligned group: from bit 0 up E, whether the
-        group holds NaN, and, if the format has infinities, whether it holds +infinity and -infinity."""
-        return self.act_float.exponent_bits + 1 + 2 * self.has_infinities
 
     @property
     def row_index_bits(self) -> int:
@@ -203,28 +193,26 @@ class Config(Fields):
     @property
     def sum_latency(self) -> int:
         """Until P stands in the dequantizer's register: operand, accumulator, bus, saved carries added."""
-        return 3 + self.resolve_stages
-
-    @property
-    def resolve_stages(self) -> int:
-        """Cycles that a sum's word takes to become the sum: saved carries added, or FP32 made of it."""
-        return 1 if self.carry_columns or self.scheme == "fp_mac" else 0
+        return 3 + self.scheme.resolve_stages
 
     @property
     def corrected_latency(self) -> int:
         """Until C = P - z*S is known."""
-        stages = MULTIPLY_STAGES + ADD_STAGES if self.scheme == "fp_mac" else 1
-        return self.sum_latency + stages * self.has_row_sum
+        return self.sum_latency + self.scheme.correct_stages * self.matrix.subtracts
 
     @property
     def scale_latency(self) -> int:
         """Until fl32(C) meets its scale."""
-        return self.corrected_latency + (0 if self.scheme == "fp_mac" else INT_TO_FLOAT_STAGES)
+        return self.corrected_latency + self.scheme.float_stages
 
     @property
     def product_latency(self) -> int:
         """Until D = fl32(C) * s meets the running sum Y."""
         return self.scale_latency + MULTIPLY_STAGES
+
+    def use_latency(self, member: Member) -> int:
+        """Returns the cycles until the member of a group meets what it is combined with."""
+        return {"s": self.scale_latency, "z": self.sum_latency}[member.symbol]
 
     @property
     def write_latency(self) -> int:
@@ -234,7 +222,7 @@ class Config(Fields):
     @property
     def output_latency(self) -> int:
         """From reading a row's Y until the row is valid on the output stream."""
-        return 1 + (MULTIPLY_STAGES if self.token_scale else 0) + CAST_STAGES
+        return 1 + MULTIPLY_STAGES * len(self.row_members) + CAST_STAGES
 
     @property
     def drain_latency(self) -> int:
@@ -276,11 +264,6 @@ class Config(Fields):
         """Cycles from a group's last operands until its scales can be replaced."""
         return self.rows + self.cols + self.scale_latency - 2
 
-    def fill_cycles(self, k: int) -> int:
-        """Cycles from a run's first beat until the array takes it: aligning needs a group's largest exponent
-        first, and later groups in the meantime."""
-        return self.beats(k)[0] + ALIGN_STAGES if self.scheme == "aligned" else 0
-
     def beats(self, k: int) -> list[int]:
         """Input beats of every group of a tile with inner dimension `k`; the last one may be shorter."""
         if k < 1:
@@ -297,4 +280,4 @@ class Config(Fields):
         """Cycles of `tiles` tiles back to back, from the first input beat to the last output beat, both
         counted, with streams that are never late and an output that is never blocked."""
         wait = max(0, self.tile_gap - self.beats(k)[0])
-        return self.fill_cycles(k) + tiles * self.tile_cycles(k) - wait + self.drain_latency
+        return self.scheme.fill_cycles(k) + tiles * self.tile_cycles(k) - wait + self.drain_latency

@@ -5,12 +5,10 @@ from dataclasses import dataclass, fields
 
 from .errors import UserError
 from .formats.numbers import ACT_FORMATS, OUT_FORMATS, FloatFormat
+from .formats.weights import WEIGHT_FORMATS
 from .reserved import RESERVED
 
 DATAPATHS = ("shift_add", "multiplier", "bit_heap", "booth", "carry_save")
-RECODED = ("booth", "carry_save")
-"""Datapaths that take weights as digits (`mixpe.hw.arith.recode`)."""
-
 ALIGN_BITS = (8, 41)
 """Least and greatest width of an aligned activation; at the greatest, FP16 is exact."""
 
@@ -23,6 +21,7 @@ _RANGES = {
     "cols": (1, 128),
 }
 _CHOICES = {
+    "weight_format": ("int", *WEIGHT_FORMATS),
     "act_format": ("int", *ACT_FORMATS),
     "fp_scheme": ("aligned", "fp_mac"),
     "lanes": (1, 2, 4, 8),
@@ -57,7 +56,8 @@ class Fields:
     Parameters
     ----------
     name: prefix of every Verilog module and file; a description of the other fields if empty.
-    weight_bits: width of a weight code, 2 to 8.
+    weight_format: of weights: "int", or a floating-point format whose numbers the array holds exactly.
+    weight_bits: width of a weight code, for integers 2 to 8. 0: 4, or that of a floating-point format.
     weight_signed: weight codes are two's complement; else plain binary.
     zero_point: every group and column has a zero point, an integer of the weight format.
     act_format: of activations: "int", two's complement, or "fp16", "bf16", "fp8_e4m3", "fp8_e5m2".
@@ -84,7 +84,8 @@ class Fields:
     """
 
     name: str = ""
-    weight_bits: int = 4
+    weight_format: str = "int"
+    weight_bits: int = 0
     weight_signed: bool = True
     zero_point: bool = False
     act_format: str = "int"
@@ -113,6 +114,7 @@ class Fields:
             if (value := getattr(self, name)) not in allowed:
                 choices = ", ".join(str(choice) for choice in allowed)
                 raise UserError(f"{name} must be one of {choices}, not {value!r}")
+        self._settle_weights()
         self._settle_activations()
         for name, (low, high) in _RANGES.items():
             if not low <= (value := getattr(self, name)) <= high:
@@ -122,6 +124,20 @@ class Fields:
             object.__setattr__(self, "name", self._description)
         else:
             check_name(self.name)
+
+    def _settle_weights(self) -> None:
+        """Gives `weight_bits` its value where it is 0; refuses what cannot be."""
+        form = WEIGHT_FORMATS.get(self.weight_format)
+        bits = form.bits if form else 4
+        if not self.weight_bits:
+            object.__setattr__(self, "weight_bits", bits)
+        if form is None:
+            return
+        for name, only in (("weight_bits", bits), ("weight_signed", True), ("zero_point", False)):
+            if (value := getattr(self, name)) != only:
+                shown = str(only).lower() if isinstance(only, bool) else only
+                given = str(value).lower() if isinstance(value, bool) else value
+                raise UserError(f"{name} must be {shown} for weight_format {self.weight_format}, not {given}")
 
     def _settle_activations(self) -> None:
         """Gives `act_bits` and `align_bits` their values where they are 0; refuses what cannot be."""
@@ -169,6 +185,7 @@ class Fields:
     @property
     def _description(self) -> str:
         weight = f"w{self.weight_bits}{'' if self.weight_signed else 'u'}{'z' if self.zero_point else ''}"
+        weight = weight if self.weight_format == "int" else self.weight_format
         act = f"a{self.act_bits}" if self.act_format == "int" else self.act_format.removeprefix("fp8_")
         parts = [f"{weight}{act}", f"{self.rows}x{self.cols}", f"g{self.group}"]
         if self.act_format != "int":

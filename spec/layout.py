@@ -37,7 +37,7 @@ def weight_beat_bits(config: Config) -> int:
 
 def scale_beat_bits(config: Config) -> int:
     """Width of a group's scales (and zero points), as on the stream `scales`."""
-    return config.cols * (config.scale.bits + config.weight_bits * config.zero_point)
+    return config.cols * config.matrix.member_bits
 
 
 def act_beat_bits(config: Config) -> int:

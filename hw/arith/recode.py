@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Mux, Value
 
-from ...spec.array import RECODED, Config
+from ...spec.array import Config
+from ...spec.schemes.integer import RECODED
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,18 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
 from ...spec.formats.numbers import FloatFormat
+from ..fp.normal import special_code
 from ..fp.normalize import named, shift_right_sticky
 from ..modules import Modules, place
-from .beats import ActsBeat
+from .beats import Beat
 
 
 class AlignedBeat(data.StructLayout):
-    """Wires of all rows for the array (`Config.act_wires` each), `last` as of `ActsBeat`, and what the
-    dequantizer must know of the beat's group (`Config.group_code_bits` for each row)."""
+    """Holds a beat for the array.
+
+    acts: wires of all rows (`Config.act_wires` each). last: as in the beat that enters. codes: what the
+    dequantizer must know of the beat's group (`Config.group_code_bits` for each row).
+    """
 
     def __init__(self, config: Config):
         codes = data.ArrayLayout(config.group_code_bits, config.rows)
@@ -29,9 +33,13 @@ class AlignedBeat(data.StructLayout):
 class Aligner(wiring.Component):
     """Aligns a stream of beats, group by group; groups are counted as `mixpe.hw.array.control.Pacer` does.
 
-    `i` (`ActsBeat`), `o` (`AlignedBeat`), both with any pattern of valid and ready. A group of b beats leaves
-    b + `ALIGN_STAGES` cycles after its first beat is taken, at the earliest; from then on beats leave as
-    fast as they enter, as long as no group is longer than the one before it.
+    Ports
+    -----
+    i: stream in, the top's beat `acts`, any pattern of valid.
+    o: stream out, `AlignedBeat`, any pattern of ready.
+
+    A group of b beats leaves b + `ALIGN_STAGES` cycles after its first beat is taken, at the earliest. From
+    then on beats leave as fast as they enter, as long as no group is longer than the one before it.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -39,7 +47,7 @@ class Aligner(wiring.Component):
         self.modules = modules
         super().__init__(
             {
-                "i": In(stream.Signature(ActsBeat(config))),
+                "i": In(stream.Signature(Beat(config, "acts"))),
                 "o": Out(stream.Signature(AlignedBeat(config))),
             }
         )
@@ -189,8 +197,8 @@ class RowAligner(wiring.Component):
         if form.infinities:
             infinite = named(m, field.all() & ~fraction.any(), name=f"{name}_infinite")
             parts += [field.all() & fraction.any(), infinite & ~sign, infinite & sign]
-        else:
-            parts += [field.all() & fraction.all()]
+        elif form.nans:
+            parts += [special_code(field, fraction, form)]
         return Cat(parts)
 
     def _merged(self, m: Module, one: Value, other: Value, name: str) -> Value:

@@ -5,6 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
+from ...spec.formats.matrix import Member
+from ..ports import by_name
 
 
 class Pacer(wiring.Component):
@@ -95,9 +97,7 @@ class DrainControl(wiring.Component):
         }
         if config.scale_slots > 1:
             members["slot"] = In(slot)
-            members["scale_slots"] = Out(config.cols * slot)
-        if config.scale_slots > 1 and config.zero_point:
-            members["zero_slots"] = Out(config.cols * slot)
+            members |= {slots_port(each): Out(config.cols * slot) for each in config.matrix.members}
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -138,10 +138,15 @@ class DrainControl(wiring.Component):
             with m.If(self.group_end):
                 m.d.sync += slot.eq(self.slot)
             slots = line(slot, config.scale_latency)
-            m.d.comb += self.scale_slots.eq(taps(slots, config.scale_latency))
-            if config.zero_point:
-                m.d.comb += self.zero_slots.eq(taps(slots, config.sum_latency))
+            for member in config.matrix.members:
+                latency = config.use_latency(member)
+                m.d.comb += by_name(self)[slots_port(member)].eq(taps(slots, latency))
         return m
+
+
+def slots_port(member: Member) -> str:
+    """Returns the name of the port that chooses a member's slot in every column."""
+    return f"{member.name}_slots"
 
 
 class ReadOut(wiring.Component):

@@ -9,12 +9,18 @@ from ...spec.formats.numbers import FP16
 from ..arith.adders import Adders
 from ..fp.accumulate import add_all
 from ..fp.addend import Product
-from ..fp.normal import digits_of, normalized
+from ..fp.normal import lookup, normalized
 from ..fp.normalize import named, normalize, powers_below
 
 
 class ActNormalizer(wiring.Component):
-    """An activation of `Config.act_float` as elements take it (`Config.lane_wires`). Combinational."""
+    """Normalizes an activation of `Config.act_float`, as elements take it. Combinational.
+
+    Ports
+    -----
+    i: in, `Config.act_bits`: the activation's code.
+    o: out, `Config.lane_wires`: its normal code (`Config.act_normal`).
+    """
 
     def __init__(self, config: Config):
         self.config = config
@@ -27,7 +33,13 @@ class ActNormalizer(wiring.Component):
 
 
 class WeightDigits(wiring.Component):
-    """A weight, two's complement, as elements take it (`Config.weight_wires`). Combinational."""
+    """Makes digits of a weight code, as elements take them (`Config.weight_digits`). Combinational.
+
+    Ports
+    -----
+    i: in, `Config.weight_bits`: the code, with that of zero made all low.
+    o: out, `Config.weight_wires`: the digits of the integer that it stands for.
+    """
 
     def __init__(self, config: Config):
         self.config = config
@@ -35,7 +47,10 @@ class WeightDigits(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.o.eq(digits_of(m, self.i, self.config.weight_digits))
+        weight, digits = self.config.matrix.weight, self.config.weight_digits
+        values = {code ^ weight.zero_code: weight.inside(code) for code in range(1 << weight.bits)}
+        words = {code: digits.encode(values[code]) for code in sorted(values, key=lambda code: values[code])}
+        m.d.comb += self.o.eq(lookup(m, self.i, words, digits.wires))
         return m
 
 

@@ -3,15 +3,13 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
-from ..element.floating import FloatIntPE
-from ..element.integer import PE, RowSum
 from ..modules import Modules, place
-from .edge import FloatRowSum
+from .schemes import circuits
 
 
 def _array_ports(config: Config, rows: int) -> dict:
@@ -24,19 +22,9 @@ def _array_ports(config: Config, rows: int) -> dict:
         "weights_out": Out(weights),
         "sums": Out(config.cols * config.drain_bits),
     }
-    if config.has_row_sum:
-        ports["row_sum"] = Out(Shape(config.row_sum_bits, signed=config.scheme != "fp_mac"))
+    if config.matrix.subtracts:
+        ports["row_sum"] = Out(circuits(config).row_sum_shape)
     return ports
-
-
-def element(config: Config, modules: Modules | None = None) -> PE | FloatIntPE:
-    """The processing element of a configuration."""
-    return FloatIntPE(config, modules) if config.scheme == "fp_mac" else PE(config, modules)
-
-
-def row_accumulator(config: Config) -> RowSum | FloatRowSum:
-    """What adds a row's activations."""
-    return FloatRowSum(config) if config.scheme == "fp_mac" else RowSum(config)
 
 
 class Row(wiring.Component):
@@ -44,7 +32,7 @@ class Row(wiring.Component):
 
     Element j works j cycles behind element 0. Ports as of `SystolicArray` with one row: `acts` and `ends` of
     the row, `weights` and `sums` of all columns, column 0 in the low bits; `weights_out` to the next row;
-    `row_sum` (if `Config.has_row_sum`) appears with element 0's sum.
+    `row_sum` (if `MatrixFormat.subtracts`) appears with element 0's sum.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -55,8 +43,9 @@ class Row(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
+        scheme = circuits(config, self.modules)
         pes = [
-            place(m, f"pe{col}", lambda: element(config, self.modules), self.modules, f"{config.name}_pe")
+            place(m, f"pe{col}", scheme.element, self.modules, f"{config.name}_pe")
             for col in range(config.cols)
         ]
         acts, end = self.acts, self.ends
@@ -68,8 +57,8 @@ class Row(wiring.Component):
             self.weights_out.eq(Cat(pe.weights_out for pe in pes)),
             self.sums.eq(Cat(pe.sum for pe in pes)),
         ]
-        if config.has_row_sum:
-            m.submodules.row_sum = row_sum = row_accumulator(config)
+        if config.matrix.subtracts:
+            m.submodules.row_sum = row_sum = scheme.row_accumulator()
             m.d.comb += [
                 row_sum.acts.eq(pes[0].acts_out[: len(row_sum.acts)]),
                 row_sum.done.eq(pes[0].group_end_out),
@@ -196,7 +185,7 @@ class SystolicArray(wiring.Component):
 
     Ports: `acts` (rows x `Config.act_wires`), `weights` (cols x lanes, as
     `mixpe.hw.element.integer.recoded_weights` makes them), `ends` (rows), `sums` (cols x `drain_bits`),
-    `row_sum` (if `Config.has_row_sum`); index 0 in the low bits. `weights_out`: below the last row.
+    `row_sum` (if `MatrixFormat.subtracts`); index 0 in the low bits. `weights_out`: below the last row.
 
     `rows`: how many of the configuration's rows; all if None. An array is built of an upper and a lower
     half down to single rows: halves of equal size are one shared module, and OR buses are balanced trees.
@@ -222,7 +211,7 @@ class SystolicArray(wiring.Component):
             m.d.comb += part.weights.eq(weights)
             weights = part.weights_out
         m.d.comb += self.weights_out.eq(weights)
-        if self.config.has_row_sum:
+        if self.config.matrix.subtracts:
             m.d.comb += self.row_sum.eq(reduce(or_, (part.row_sum for part in parts)))
         return m
 

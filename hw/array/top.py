@@ -1,19 +1,19 @@
 """The top: operand streams in, result stream out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
 from ...spec.formats.numbers import FP32
-from ..element.integer import recoded_weights
-from ..fp.accumulate import to_float
+from ...spec.streams import streams
 from ..modules import Modules, place
-from .align import Aligner, GroupCodes
-from .beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
-from .control import DrainControl, Pacer, ReadOut
-from .dequant import Column
-from .edge import ActNormalizer, WeightDigits
+from ..ports import by_name
+from .beats import Beat
+from .control import DrainControl, Pacer, ReadOut, slots_port
+from .dequant import Column, slot_port
+from .door import centred
+from .schemes import circuits
 from .systolic import Skew, SystolicArray
 
 
@@ -45,15 +45,14 @@ class Top(wiring.Component):
     def __init__(self, config: Config, modules: Modules | None = None):
         self.config = config
         self.modules = modules
-        members = {
-            "acts": In(stream.Signature(ActsBeat(config))),
-            "weights": In(stream.Signature(WeightsBeat(config))),
-            "scales": In(stream.Signature(ScalesBeat(config))),
-            "out": Out(stream.Signature(OutBeat(config))),
-        }
-        if config.token_scale:
-            members["tokens"] = In(stream.Signature(FP32.bits))
-        super().__init__(members)
+        self.circuits = circuits(config, modules)
+        super().__init__(
+            {
+                each.name: (In if each.takes else Out)(stream.Signature(Beat(config, each.name)))
+                # Ports of optional streams come last, so that the others keep their places.
+                for each in sorted(streams(config), key=lambda each: each.optional)
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -72,24 +71,28 @@ class Top(wiring.Component):
             for col in range(config.cols)
         ]
 
-        acts_valid, acts, last = self._acts(m, pacer, columns)
+        acts = self.circuits.acts(m, self.acts, pacer)
+        if acts.group_code is not None:
+            # A row's code is out a cycle before its sum is on the bus, and then follows it.
+            wait = config.scheme.resolve_stages + 1
+            self._follow(m, acts.group_code, wait, [column.group_code for column in columns], "group_code")
         m.d.comb += [
-            pacer.operands.eq(acts_valid & self.weights.valid),
-            pacer.last.eq(last),
+            pacer.operands.eq(acts.valid & self.weights.valid),
+            pacer.last.eq(acts.last),
             pacer.scales.eq(self.scales.valid),
             pacer.drained.eq(read_out.drained),
             self.weights.ready.eq(pacer.take),
             self.scales.ready.eq(pacer.group_end),
             # A bubble is all zeros: it adds nothing, and toggles little.
-            skew.acts.eq(Mux(pacer.take, acts, 0)),
-            skew.weights.eq(Mux(pacer.take, self._recoded(self.weights.payload.q), 0)),
+            skew.acts.eq(Mux(pacer.take, acts.wires, 0)),
+            skew.weights.eq(Mux(pacer.take, self._centred(self.weights.payload.q), 0)),
             skew.group_end.eq(pacer.group_end),
             array.acts.eq(skew.acts_out),
-            array.weights.eq(self._array_weights(m, skew.weights_out)),
+            array.weights.eq(self.circuits.weights(m, skew.weights_out)),
             array.ends.eq(skew.ends),
             drain.group_end.eq(pacer.group_end),
             drain.first.eq(pacer.first),
-            drain.last.eq(last),
+            drain.last.eq(acts.last),
             read_out.finished.eq(drain.finished),
             read_out.ready.eq(self.out.ready),
             self.out.valid.eq(read_out.valid),
@@ -101,54 +104,6 @@ class Top(wiring.Component):
         self._connect_tokens(m, read_out, columns)
         return m
 
-    def _acts(self, m, pacer, columns):
-        """What the array takes for activations: whether they are there, their wires, the tile's last."""
-        config = self.config
-        if config.scheme != "aligned":
-            m.d.comb += self.acts.ready.eq(pacer.take)
-            acts = self.acts.payload.a.as_value()
-            if config.scheme == "fp_mac":
-                acts = self._each_by(m, "act_normal", acts, config.act_bits, ActNormalizer)
-            return self.acts.valid, acts, self.acts.payload.last
-        aligner = place(
-            m, "aligner", lambda: Aligner(config, self.modules), self.modules, f"{config.name}_aligner"
-        )
-        codes = place(
-            m, "group_codes", lambda: GroupCodes(config), self.modules, f"{config.name}_group_codes"
-        )
-        m.d.comb += [
-            aligner.i.payload.eq(self.acts.payload),
-            aligner.i.valid.eq(self.acts.valid & pacer.open),
-            self.acts.ready.eq(aligner.i.ready),
-            aligner.o.ready.eq(pacer.take),
-            codes.codes.eq(aligner.o.payload.codes.as_value()),
-            codes.group_end.eq(pacer.group_end),
-        ]
-        # A row's code is out a cycle before its sum is on the bus, and then follows it.
-        self._follow(m, codes.code, config.resolve_stages + 1, columns, "group_code")
-        return aligner.o.valid, aligner.o.payload.acts, aligner.o.payload.last
-
-    def _array_weights(self, m, weights):
-        if self.config.scheme != "fp_mac":
-            return recoded_weights(self.config, weights)
-        return self._each_by(m, "weight_digits", weights, self.config.weight_bits, WeightDigits)
-
-    def _each_by(self, m, name, values, width, make):
-        """`values`, of `width` bits each, through components with ports `i` and `o`."""
-        config, results = self.config, []
-        for index in range(len(values) // width):
-            made = place(
-                m,
-                f"{name}{index}",
-                lambda: make(config),
-                self.modules,
-                f"{config.name}_{name}",
-                registers=False,
-            )
-            m.d.comb += made.i.eq(values.word_select(index, width))
-            results.append(made.o)
-        return Cat(results)
-
     def _connect_columns(self, m, pacer, array, drain, read_out, columns):
         for column in columns:
             m.d.comb += [
@@ -158,35 +113,38 @@ class Top(wiring.Component):
             ]
         # Whole buses at once: Amaranth takes far longer over a slice for each column.
         m.d.comb += [
-            _each(columns, "sum").eq(array.sums),
-            _each(columns, "scale").eq(self.scales.payload.s.as_value()),
-            _each(columns, "read_row").eq(drain.read_rows),
-            _each(columns, "first").eq(drain.firsts),
-            _each(columns, "write").eq(drain.writes),
-            _each(columns, "write_row").eq(drain.write_rows),
-            self.out.payload.y.as_value().eq(_each(columns, "out")),
+            Cat(column.sum for column in columns).eq(array.sums),
+            Cat(column.read_row for column in columns).eq(drain.read_rows),
+            Cat(column.first for column in columns).eq(drain.firsts),
+            Cat(column.write for column in columns).eq(drain.writes),
+            Cat(column.write_row for column in columns).eq(drain.write_rows),
+            self.out.payload.y.as_value().eq(Cat(column.out for column in columns)),
         ]
-        if self.config.zero_point:
-            m.d.comb += _each(columns, "zero").eq(self._recoded(self.scales.payload.z))
+        for member in self.config.matrix.members:
+            codes = self.scales.payload[member.symbol]
+            # Zero points are weight codes, and are centred as these are.
+            weights = member.format == self.config.weight_code
+            codes = self._centred(codes) if weights else codes.as_value()
+            m.d.comb += Cat(by_name(column)[member.name] for column in columns).eq(codes)
 
     def _connect_row_sums(self, m, array, columns):
         """Row sums follow their rows from column to column."""
-        if not self.config.has_row_sum:
+        if not self.config.matrix.subtracts:
             return
-        row_sum = array.row_sum
-        if self.config.scheme == "fp_mac":
-            row_sum = to_float(m, self.config.float_row_sum, row_sum)
-        self._follow(m, row_sum, self.config.resolve_stages, columns, "row_sum")
+        row_sum = self.circuits.resolved_row_sum(m, array.row_sum)
+        wait = self.config.scheme.resolve_stages
+        self._follow(m, row_sum, wait, [column.row_sum for column in columns], "row_sum")
 
-    def _follow(self, m, value, wait, columns, port):
-        """Passes what belongs to a row from column to column, after `wait` cycles, to the `port` of each."""
-        names = [*(f"{port}_waiting{stage}" for stage in range(wait)), *range(len(columns))]
-        for name in names:
-            column = isinstance(name, int)
-            passed = Signal.like(value, name=f"{port}{name}" if column else name, reset_less=True)
+    def _follow(self, m, value, wait, ports, name):
+        """Passes what belongs to a row from column to column, after `wait` cycles, to a port of each."""
+        for stage in range(wait):
+            passed = Signal.like(value, name=f"{name}_waiting{stage}", reset_less=True)
             m.d.sync += passed.eq(value)
-            if column:
-                m.d.comb += getattr(columns[name], port).eq(passed)
+            value = passed
+        for index, port in enumerate(ports):
+            passed = Signal.like(value, name=f"{name}{index}", reset_less=True)
+            m.d.sync += passed.eq(value)
+            m.d.comb += port.eq(passed)
             value = passed
 
     def _connect_slots(self, m, pacer, drain, columns):
@@ -198,29 +156,20 @@ class Top(wiring.Component):
             m.d.sync += slot.eq(Mux(slot == config.scale_slots - 1, 0, slot + 1))
         m.d.comb += drain.slot.eq(slot)
         m.d.comb += [column.scale_write_slot.eq(slot) for column in columns]
-        m.d.comb += _each(columns, "scale_slot").eq(drain.scale_slots)
-        if config.zero_point:
-            m.d.comb += _each(columns, "zero_slot").eq(drain.zero_slots)
+        for member in config.matrix.members:
+            slots = by_name(drain)[slots_port(member)]
+            m.d.comb += Cat(by_name(column)[slot_port(member)] for column in columns).eq(slots)
 
     def _connect_tokens(self, m, read_out, columns):
-        if not self.config.token_scale:
+        if not self.config.row_members:
             m.d.comb += read_out.token.eq(1)
             return
         token = Signal(FP32.bits, reset_less=True)
         with m.If(read_out.advance):
-            m.d.sync += token.eq(self.tokens.payload)
+            m.d.sync += token.eq(self.tokens.payload.t)
         m.d.comb += [read_out.token.eq(self.tokens.valid), self.tokens.ready.eq(read_out.take)]
         m.d.comb += [column.token.eq(token) for column in columns]
 
-    def _recoded(self, codes):
-        """Signed weights (or zero points): unsigned codes lose half their range, a flipped top bit."""
-        value = codes.as_value()
-        if self.config.weight_signed:
-            return value
-        width = self.config.weight_bits
-        return value ^ Cat(Const(1 << (width - 1), width) for _ in range(len(value) // width))
-
-
-def _each(columns, port: str):
-    """The port of every column, column 0 in the low bits."""
-    return Cat(getattr(column, port) for column in columns)
+    def _centred(self, codes):
+        """Weight codes (or zero points) with that of zero made all low."""
+        return centred(self.config.matrix.weight, codes.as_value())

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, CoreConfig
-from ..array.beats import ActsBeat
+from ..array.beats import Beat
 from .plan import walk_tiles
 
 
@@ -15,7 +15,7 @@ class ActFeed(wiring.Component):
 
     `start` (a pulse) with the plan, which stays: `rows`: M, `cols`: N, `tail`: lanes in use in a tile's last
     beat. `i`: stream of all rows' lanes in their containers, `last`: it is its tile's last. `o`: stream of
-    `ActsBeat`, in the same cycle. `done`: all beats of the product are taken.
+    the array's `acts`, in the same cycle. `done`: all beats of the product are taken.
     """
 
     def __init__(self, config: CoreConfig):
@@ -29,7 +29,7 @@ class ActFeed(wiring.Component):
                 "tail": In(range(array.lanes + 1)),
                 "i": In(stream.Signature(array.rows * layout.act_beat_bits(array))),
                 "last": In(1),
-                "o": Out(stream.Signature(ActsBeat(array))),
+                "o": Out(stream.Signature(Beat(array, "acts"))),
                 "done": Out(1),
             }
         )

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Member, Out
 
 from ...spec.array import Config
 from ...spec.core import CoreConfig
-from ...spec.formats.numbers import FP32
-from ..array.beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
+from ...spec.streams import inputs
+from ..array.beats import Beat
 from ..array.top import Top
 from ..modules import Modules, place
 
@@ -18,7 +18,7 @@ from ..modules import Modules, place
 def axis_members(config: Config) -> dict[str, Member]:
     """An array's streams as ports of a component: `s_axis_acts_tdata` and so on."""
     members = {}
-    for name, shape in {**_operands(config), "out": OutBeat(config)}.items():
+    for name, shape in {**_operands(config), "out": Beat(config, "out")}.items():
         prefix, forth, back = ("m_axis_out", Out, In) if name == "out" else (f"s_axis_{name}", In, Out)
         last = _has_last(shape)
         beat_bits = Shape.cast(shape).width - last
@@ -32,8 +32,7 @@ def axis_members(config: Config) -> dict[str, Member]:
 
 def _operands(config: Config) -> dict[str, ShapeLike]:
     """Payloads of the array's input streams."""
-    tokens = {"tokens": FP32.bits} if config.token_scale else {}
-    return {"acts": ActsBeat(config), "weights": WeightsBeat(config), "scales": ScalesBeat(config), **tokens}
+    return {stream.name: Beat(config, stream.name) for stream in inputs(config)}
 
 
 def _has_last(shape: ShapeLike) -> bool:

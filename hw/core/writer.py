@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from ...spec.registers import CODE_BITS, Error
-from ..array.beats import OutBeat
+from ..array.beats import Beat
 from .axi import drive_constants, write_members
 from .reader import SLVERR
 
@@ -21,8 +21,8 @@ class Writer(wiring.Component):
     """Writes the valid part of every tile's rows, row after row, tile after tile.
 
     `start` (a pulse) with the plan, which stays: `address`, `stride` (bytes), `rows`: M, `cols`: N.
-    `results`: stream of `OutBeat`s, all rows of every tile; those beyond M are dropped, columns beyond N are
-    not written.
+    `results`: the array's stream `out`, all rows of every tile; those beyond M are dropped, columns beyond N
+    are not written.
 
     `active`: rows are still to come, or answers to what was written. `hold`: take no more rows; `quiet`:
     nothing is under way. `count_bytes`: written in this cycle. `failed`: an answer was the error `error`
@@ -40,7 +40,7 @@ class Writer(wiring.Component):
                 "stride": In(STRIDE_BITS),
                 "rows": In(SIZE_BITS),
                 "cols": In(SIZE_BITS),
-                "results": In(stream.Signature(OutBeat(config.array))),
+                "results": In(stream.Signature(Beat(config.array, "out"))),
                 "active": Out(1),
                 "hold": In(1),
                 "quiet": Out(1),

@@ -6,7 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...spec.array import RECODED, Config
+from ...spec.array import Config
+from ...spec.schemes.integer import RECODED
 from ..arith.adders import Adders
 from ..arith.recode import recode
 from ..modules import Modules
@@ -58,8 +59,8 @@ def recoded_weights(config: Config, weights: Value) -> Value:
     """What an array of integers takes for `weights`, any number of two's-complement codes side by side."""
     if config.datapath not in RECODED:
         return weights
-    codes = range(len(weights) // config.weight_bits)
-    return Cat(recode(weights.word_select(code, config.weight_bits)) for code in codes)
+    width = config.weight.bits
+    return Cat(recode(weights.word_select(code, width)) for code in range(len(weights) // width))
 
 
 class RowSum(wiring.Component):

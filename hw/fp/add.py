@@ -4,8 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...spec.array import ADD_STAGES
 from ...spec.formats.numbers import FP32
+from ...spec.stages import ADD_STAGES
 from .normalize import (
     add_carry,
     leading_zeros,

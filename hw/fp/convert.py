@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...spec.array import CAST_STAGES, INT_TO_FLOAT_STAGES
 from ...spec.errors import UserError
 from ...spec.formats.numbers import FP32, OUT_FORMATS, FloatFormat
+from ...spec.stages import CAST_STAGES, INT_TO_FLOAT_STAGES
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
 INTEGER_BITS = 64

@@ -6,9 +6,9 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ...spec.array import MULTIPLY_STAGES
 from ...spec.errors import UserError
 from ...spec.formats.numbers import FP16, FP32, OUT_FORMATS, FloatFormat
+from ...spec.stages import MULTIPLY_STAGES
 from .convert import INTEGER_BITS
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
@@ -39,6 +39,7 @@ class FloatMultiplier(wiring.Component):
         be FP16. Logic for products that this rules out is left out.
     power: None, or the factor's range: then its operand is the port `power`, and an integer `a` may be
         infinite or NaN as well.
+    exponent: of a constant factor 2**exponent of the product, which costs nothing.
 
     Raises `UserError` for any other.
     """
@@ -52,6 +53,7 @@ class FloatMultiplier(wiring.Component):
         *,
         a_integer: int | None = None,
         power: Power | None = None,
+        exponent: int = 0,
     ):
         for name, value in (("a_format", a_format), ("b_format", b_format)):
             if value not in OUT_FORMATS.values():
@@ -64,6 +66,7 @@ class FloatMultiplier(wiring.Component):
         self.a_format = a_format
         self.b_format = b_format
         self.factor = power
+        self.exponent = exponent
         ports = {"a": In(a_format.bits), "b": In(b_format.bits), "o": Out(FP32.bits)}
         super().__init__(ports | ({"power": In(power.bits)} if power else {}))
 
@@ -73,7 +76,7 @@ class FloatMultiplier(wiring.Component):
         if self.a_integer is None:
             return False
         # Exponents of an integer, of FP16, of the power; a product of significands is below 4.
-        low, high = -14 - FP16.fraction_bits, self.a_integer - 1 + 15 + 1
+        low, high = -14 - FP16.fraction_bits + self.exponent, self.a_integer - 1 + 15 + 1 + self.exponent
         if self.factor:
             low, high = low + 1 - self.factor.offset, high + (1 << self.factor.bits) - 1 - self.factor.offset
         return low > -FP32.bias and high <= FP32.bias
@@ -104,7 +107,7 @@ class FloatMultiplier(wiring.Component):
         # 2: multiply. `exponent` is the biased exponent of the product's top bit; `shift` is how far below 1.
         product = named(m, significand_a1 * significand_b1, name="product")
         bias = self.a_format.bias + self.b_format.bias - FP32.bias
-        bias += self.factor.offset if self.factor else 0
+        bias += (self.factor.offset if self.factor else 0) - self.exponent
         exponent = named(m, (exponents1 - (bias - 1) - zeros_a1 - zeros_b1).as_signed(), name="exponent")
         sign2 = register(m, sign1, name="sign2")
         nan2 = register(m, nan1, name="nan2")

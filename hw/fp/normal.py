@@ -1,8 +1,10 @@
 """Operands of floating-point elements, made once at the array's edge (`mixpe.spec.formats.inside`)."""
 
+from collections.abc import Mapping
+
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 
-from ...spec.formats.inside import NormalFormat, ScaledDigits, normal_format
+from ...spec.formats.inside import NormalFormat, normal_format
 from ...spec.formats.numbers import FloatFormat
 from .normalize import named, normalize, powers_below
 
@@ -12,7 +14,7 @@ def normalized(m: Module, code: Value, form: FloatFormat) -> Value:
     f = form.fraction_bits
     normal = normal_format(form)
     fraction, field, sign = code[:f], code[f:-1], code[-1]
-    special = field.all() & (Const(1) if form.infinities else fraction.all())
+    special = special_code(field, fraction, form)
     hidden = named(m, field.any(), name="hidden")
     significand, zeros = normalize(m, Cat(fraction, hidden), powers_below(f + 1), name="normal")
     exponent = (Cat(field[0] | ~hidden, field[1:]) + f - zeros)[: normal.exponent_bits]
@@ -23,6 +25,13 @@ def normalized(m: Module, code: Value, form: FloatFormat) -> Value:
         (exponent & significand[-1].replicate(len(exponent))) | special.replicate(len(exponent)),
         sign,
     )
+
+
+def special_code(field: Value, fraction: Value, form: FloatFormat) -> Value:
+    """Returns whether exponent field and fraction are those of an infinity or a NaN of `form`."""
+    if not form.nans:
+        return Const(0, 1)
+    return field.all() & (Const(1) if form.infinities else fraction.all())
 
 
 def recoded(code: Value, form: NormalFormat) -> Value:
@@ -44,12 +53,9 @@ def recoded(code: Value, form: NormalFormat) -> Value:
     return Cat(*wires, Mux(special, code[f - 1], carry), code[f:])
 
 
-def digits_of(m: Module, code: Value, digits: ScaledDigits) -> Value:
-    """The wires of the two's-complement `code` of `digits.bits` bits: a table."""
-    low = -(1 << (digits.bits - 1))
-    words = {value % (1 << digits.bits): digits.encode(value) for value in range(low, -low)}
-    chosen = [named(m, code == own, name=f"is_{own}") for own in range(1 << digits.bits)]
+def lookup(m: Module, code: Value, words: Mapping[int, int], wires: int) -> Value:
+    """Returns the word of `wires` wires that `words` has for the code: a table of all codes."""
+    chosen = [named(m, code == own, name=f"is_{own}") for own in range(1 << len(code))]
     return Cat(
-        Cat(chosen[own] for own, word in words.items() if word >> wire & 1).any()
-        for wire in range(digits.wires)
+        Cat(chosen[own] for own, word in words.items() if word >> wire & 1).any() for wire in range(wires)
     )

@@ -100,11 +100,14 @@ class ScaledDigits:
     That is the non-adjacent form (Reitwiesner 1960): of two neighbouring binary digits one is zero at least.
     An INT4 weight has one digit, -2, -1, 0 or 2, an INT8 weight three.
 
+    magnitudes: the absolute values, but 0, that occur; all that `bits` bits hold if empty.
+
     Wires, from the lowest: for each digit the index into its `choices`, exponent, sign. Zero is exponent 0
     with the first wire high, which no number has.
     """
 
     bits: int
+    magnitudes: tuple[int, ...] = ()
 
     @property
     def exponent_bits(self) -> int:
@@ -118,7 +121,7 @@ class ScaledDigits:
     @cached_property
     def choices(self) -> tuple[tuple[int, ...], ...]:
         """The values of each digit, 0 first."""
-        found = [_digits(value) for value in range(1, (1 << (self.bits - 1)) + 1)]
+        found = [_digits(value) for value in self.magnitudes or range(1, (1 << (self.bits - 1)) + 1)]
         count = max(len(digits) for _, digits in found)
         padded = [digits + [0] * (count - len(digits)) for _, digits in found]
         return tuple(

@@ -24,6 +24,16 @@ class IntFormat:
         """The largest absolute value."""
         return max(-self.min, self.max)
 
+    @property
+    def twos_complement(self) -> bool:
+        """Whether the top bit of a code has negative place value."""
+        return self.signed
+
+    @property
+    def description(self) -> str:
+        """What a code is, in words."""
+        return f"{'signed' if self.signed else 'unsigned'} {self.bits}-bit integer"
+
     def __str__(self) -> str:
         return f"{'' if self.signed else 'U'}INT{self.bits}"
 
@@ -32,9 +42,13 @@ class IntFormat:
 class FloatFormat:
     """A binary floating-point format after IEEE 754: sign, exponent, fraction, from the top bit down.
 
-    Exponent field 0 holds zero and subnormals. With `infinities`, the all-ones field holds infinity and NaN,
-    and the canonical NaN has its top fraction bit set and no other. Without, that field holds numbers as
-    well, but for the all-ones fraction, which is NaN (OCP 8-bit Floating Point Specification 1.0, E4M3).
+    Exponent field 0 holds zero and subnormals. What the all-ones exponent field holds is told by two flags:
+
+    infinities: infinity and NaN; the canonical NaN has its top fraction bit set and no other.
+    nans, without infinities: numbers, but for the all-ones fraction, which is NaN (OCP 8-bit Floating Point
+        Specification 1.0, E4M3).
+    neither: numbers alone (OCP Microscaling Formats 1.0, FP6 and FP4).
+
     The canonical NaN is positive.
     """
 
@@ -42,6 +56,7 @@ class FloatFormat:
     exponent_bits: int
     fraction_bits: int
     infinities: bool = True
+    nans: bool = True
 
     @property
     def bits(self) -> int:
@@ -73,14 +88,31 @@ class FloatFormat:
 
     @property
     def nan(self) -> int:
-        """The code of the canonical quiet NaN."""
+        """The code of the canonical quiet NaN, of a format that has one."""
         fraction = 1 << (self.fraction_bits - 1) if self.infinities else (1 << self.fraction_bits) - 1
         return self.infinity | fraction
 
     @property
     def largest(self) -> int:
         """The code of the largest number."""
-        return (self.infinity if self.infinities else self.nan) - 1
+        if self.infinities:
+            return self.infinity - 1
+        return (1 << (self.bits - 1)) - 1 - self.nans
+
+    @property
+    def specials(self) -> tuple[int, ...]:
+        """The codes of the canonical NaN and of +infinity, as far as there are such."""
+        return (self.nan,) * self.nans + (self.infinity,) * self.infinities
+
+    @property
+    def twos_complement(self) -> bool:
+        """Whether the top bit of a code has negative place value: never, it is a sign."""
+        return False
+
+    @property
+    def description(self) -> str:
+        """What a code is, in words."""
+        return str(self)
 
     def decode(self, code: int) -> float:
         """The value of a code, exactly."""
@@ -88,7 +120,7 @@ class FloatFormat:
         fraction = code & ((1 << self.fraction_bits) - 1)
         if self.infinities and field == self.exponent_max:
             value = math.nan if fraction else math.inf
-        elif code & ~(1 << (self.bits - 1)) == self.nan:
+        elif self.nans and code & ~(1 << (self.bits - 1)) == self.nan:
             value = math.nan
         else:
             significand = fraction + ((field > 0) << self.fraction_bits)
@@ -98,17 +130,23 @@ class FloatFormat:
     def encode(self, value: float) -> int:
         """The code of the nearest number, of two equally near the even one (IEEE 754-2008, clause 4.3.1).
 
-        What rounds beyond the largest number becomes infinity, or NaN in a format without (as in ml_dtypes);
-        every NaN becomes the canonical one.
+        What rounds beyond the largest number becomes infinity, in a format without NaN, and in one without
+        either the largest number (as in ml_dtypes). Every NaN becomes the canonical one.
+
+        Raises `ValueError` for a NaN that the format has no code for.
         """
+        if math.isnan(value):
+            if not self.nans:
+                raise ValueError(f"{self} has no NaN")
+            return self.nan
         magnitude = abs(value)
-        code = self.largest + 1  # infinity, or where there is none NaN
+        code = self.largest + self.nans  # infinity, or where there is none NaN
         if math.isfinite(value):
             field = max(1, math.frexp(magnitude)[1] - 1 + self.bias) if magnitude else 1
             # Python rounds to even as well. A subnormal has no hidden bit, a carry reaches the field.
             significand = round(math.ldexp(magnitude, self.bias + self.fraction_bits - field))
             code = min(code, ((field - 1) << self.fraction_bits) + significand)
-        if math.isnan(value) or code == self.nan:
+        if self.nans and code == self.nan:
             return self.nan
         return (math.copysign(1.0, value) < 0) << (self.bits - 1) | code
 

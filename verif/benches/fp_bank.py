@@ -13,8 +13,8 @@ from amaranth.lib.wiring import In, Out
 from mixpe.gen.verilog import convert
 from mixpe.hw.fp import FloatAdder, FloatCast, FloatMultiplier, IntToFloat, Power
 from mixpe.hw.modules import Modules, place
-from mixpe.spec.array import ADD_STAGES, CAST_STAGES, INT_TO_FLOAT_STAGES, MULTIPLY_STAGES
 from mixpe.spec.formats.numbers import BF16, FP16, FP32
+from mixpe.spec.stages import ADD_STAGES, CAST_STAGES, INT_TO_FLOAT_STAGES, MULTIPLY_STAGES
 
 OPERAND_BITS = 64  # of a lane: `a` below, `b` above
 BURST = 256  # operands a lane takes between two calls of the bench; a power of two

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from mixpe.spec.array import ALIGN_STAGES, Config
+from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
+from mixpe.spec.stages import ALIGN_STAGES
 
 
 def test_beats():

@@ -6,7 +6,8 @@ from amaranth.sim import Simulator
 
 from mixpe.hw.arith.recode import digits, recode, recoded
 from mixpe.hw.element.integer import recoded_weights
-from mixpe.spec.array import RECODED, Config
+from mixpe.spec.array import Config
+from mixpe.spec.schemes.integer import RECODED
 
 BITS = range(2, 9)
 
