@@ -10,7 +10,6 @@ from rich.table import Table
 
 from ..models.record import Layer, quantized, relative_error
 from ..quant.golden import mpgemm
-from ..quant.quantize import QuantizedWeights, dequantize_weights
 from ..spec.array import Config
 
 FP16: dict[str, Any] = {"act_format": "fp16"}
@@ -44,7 +43,7 @@ def errors(layers: Sequence[Layer], group: int) -> Iterator[Errors]:
     for name, chosen in ARITHMETICS.items():
         config = Config(group=group, **chosen)
         products = [quantized(layer, config) for layer in layers]
-        outs = [mpgemm(p.a, p.q, p.s, p.z, t=p.t, config=config) for p in products]
+        outs = [mpgemm(p.a, p.weights, t=p.t, config=config) for p in products]
         own, total = (
             np.array([relative_error(out, exact) for out, exact in zip(outs, exacts, strict=True)])
             for exacts in (fp16, fp32)
@@ -55,8 +54,7 @@ def errors(layers: Sequence[Layer], group: int) -> Iterator[Errors]:
 def exact_product(layer: Layer, config: Config) -> np.ndarray:
     """The product of a layer's quantized operands in float64, without token scales."""
     product = quantized(layer, config)
-    weights = QuantizedWeights(product.q, product.s, product.z)
-    return product.a.astype(np.float64) @ dequantize_weights(weights, config).astype(np.float64)
+    return product.a.astype(np.float64) @ product.weights.dequantized().astype(np.float64)
 
 
 def error_table(layers: Sequence[Layer], group: int) -> Table:

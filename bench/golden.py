@@ -7,6 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from ..quant.golden import mpgemm
+from ..quant.matrix import QuantizedMatrix
 from ..spec.array import Config
 
 
@@ -62,18 +63,19 @@ def looped_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -
 def bench(
     m: int = 256, k: int = 4096, n: int = 4096, *, group: int = 128, repeat: int = 20, seed: int = 0
 ) -> BenchResult:
-    """Time the models on the same random W4A8 operands, the whole product each time.
+    """Times the models on the same random W4A8 operands, the whole product each time.
 
     The golden model: best of `repeat` runs on int8 operands, which it checks. Its opponents, slower and so
     less disturbed: best of two runs each on operands that are int64 already.
     """
     config = Config(group=group)
     rng = np.random.default_rng(seed)
-    a = rng.integers(config.act.min, config.act.max, (m, k), dtype=np.int8, endpoint=True)
-    q = rng.integers(config.weight_code.min, config.weight_code.max, (k, n), dtype=np.int8, endpoint=True)
+    a = rng.integers(-128, 127, (m, k), dtype=np.int8, endpoint=True)
+    q = rng.integers(-8, 7, (k, n), dtype=np.int8, endpoint=True)
     s = rng.standard_normal((-(-k // group), n)).astype(np.float16)
     wide_a, wide_q = a.astype(np.int64), q.astype(np.int64)
-    golden_seconds, out = _best(lambda: mpgemm(a, q, s, config=config), repeat)
+    weights = QuantizedMatrix(config.matrix, q, {"s": s})
+    golden_seconds, out = _best(lambda: mpgemm(a, weights, config=config), repeat)
     naive_seconds, naive = _best(lambda: naive_mpgemm(wide_a, wide_q, s, config), 2)
     looped_seconds, looped = _best(lambda: looped_mpgemm(wide_a, wide_q, s, config), 2)
     equal = all(np.array_equal(out.view(np.uint32), other.view(np.uint32)) for other in (naive, looped))
@@ -81,7 +83,7 @@ def bench(
 
 
 def _best(function: Callable[[], np.ndarray], repeat: int) -> tuple[float, np.ndarray]:
-    """The shortest of `repeat` times, in seconds, and the result."""
+    """Returns the shortest of `repeat` times, in seconds, and the result."""
     best, result = float("inf"), np.empty(0)
     for _ in range(repeat):
         start = perf_counter()

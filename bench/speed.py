@@ -43,12 +43,12 @@ def fast_speed(config: CoreConfig, shape: Shape, back_pressure: float = 0.0) -> 
 
     Raises `SimulationError` if the results are wrong.
     """
-    a, q, s, z, t = random_operands(np.random.default_rng(0), *shape, config.array)
-    expected = mpgemm(a, q, s, z, config=config.array, t=t)
+    a, matrix, t = random_operands(np.random.default_rng(0), *shape, config.array)
+    expected = mpgemm(a, matrix, config=config.array, t=t)
     speeds = []
     with SimulatedCore(config, back_pressure=back_pressure) as core:
         accelerator = Accelerator(core, config)
-        weights = accelerator.load_weights(q, s, z)
+        weights = accelerator.load_weights(matrix)
         for _ in range(REPEAT):
             begin, first = process_time(), core.cycles
             out = accelerator.matmul(a, weights, t)

@@ -71,13 +71,13 @@ def measure(
 
     memory: of the core, as `mixpe.spec.cycles.estimate` takes it by keywords.
     """
-    a, q, s, z, t = random_operands(rng, *shape, config.array)
-    weights = accelerator.load_weights(q, s, z)
+    a, matrix, t = random_operands(rng, *shape, config.array)
+    weights = accelerator.load_weights(matrix)
     try:
         out = accelerator.matmul(a, weights, t)
     finally:
         weights.free()
-    exact = out.tobytes() == mpgemm(a, q, s, z, config=config.array, t=t).tobytes()
+    exact = out.tobytes() == mpgemm(a, matrix, config=config.array, t=t).tobytes()
     estimate = traffic.estimate(*shape, config, **memory)
     return Throughput(*shape, config, accelerator.last_counters, estimate, exact)
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from ..bench.accuracy import error_table
 from ..models.record import Layer, layers_of, quantized, relative_error
 from ..quant.golden import mpgemm
-from ..quant.operands import Product
+from ..quant.operands import Operands
 from ..sim.cocotb.player import Played, play
 from ..sim.cocotb.runner import SIMULATORS, SimulationError, Simulator, require_simulator
 from ..spec.array import Config
@@ -37,7 +37,7 @@ class Run:
 
     title: str
     config: Config
-    products: Sequence[Product]
+    products: Sequence[Operands]
     results: Sequence[Played]
 
     def wrong(self, layers: Sequence[Layer]) -> list[str]:
@@ -45,7 +45,7 @@ class Run:
         return [
             layer.name
             for layer, p, played in zip(layers, self.products, self.results, strict=True)
-            if mpgemm(p.a, p.q, p.s, p.z, config=self.config, t=p.t).tobytes() != played.out.tobytes()
+            if mpgemm(p.a, p.weights, config=self.config, t=p.t).tobytes() != played.out.tobytes()
         ]
 
 

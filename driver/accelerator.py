@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 
+from ..quant.matrix import QuantizedMatrix
 from ..quant.operands import check_acts, check_token_scales
 from ..quant.packing import memory
 from ..quant.packing.memory import PackedWeights
@@ -91,24 +92,17 @@ class Accelerator:
 
     # Weights
 
-    @overload
-    def load_weights(self, q: PackedWeights) -> LoadedWeights: ...
-    @overload
-    def load_weights(self, q: Any, s: Any, z: Any = None) -> LoadedWeights: ...
+    def load_weights(self, weights: QuantizedMatrix | PackedWeights) -> LoadedWeights:
+        """Puts weights in the core's memory: a quantized matrix, or one that is packed already.
 
-    def load_weights(self, q: Any, s: Any = None, z: Any = None) -> LoadedWeights:
-        """Puts weights in the core's memory: packed ones, or q, s, z as of `mixpe.quant.golden.mpgemm`.
-
-        Raises `UserError` for operands that this array does not take, weights packed for another one, or if
+        Raises `UserError` for weights that this array does not take, weights packed for another one, or if
         memory has no room.
         """
-        if isinstance(q, PackedWeights):
-            if s is not None or z is not None:
-                raise UserError("packed weights hold their scales and zero points: give no others")
-            packed = q
+        if isinstance(weights, PackedWeights):
+            packed = weights
             packed.check(self.array)
         else:
-            packed = memory.pack_weights(q, s, z, self.array)
+            packed = memory.pack_weights(weights, self.array)
         regions = (packed.weights, packed.scales)
         what = f"weights [{packed.k}, {packed.n}]"
         addresses = self._place([region.size for region in regions], what)

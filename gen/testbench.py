@@ -3,11 +3,11 @@
 import numpy as np
 
 from ..quant.golden import mpgemm
-from ..quant.operands import float_dtype, group_count
+from ..quant.matrix import QuantizedMatrix
 from ..quant.packing.beats import Beats, pack_matmul, pack_outputs
+from ..quant.samples import numbers, weight_codes
 from ..spec.array import Config
-from ..spec.formats.numbers import IntFormat
-from .manifest import streams
+from ..spec.streams import streams
 
 _MAX_BEATS = 600
 """Input beats of a tile at most, so that the file stays readable whatever the group size."""
@@ -56,10 +56,8 @@ def _bench(
     rest: int,
 ) -> str:
     """`then`: what follows the first run; `idle`: bits of what offers nothing; `rest`: cycles after reset."""
-    widths = {name: stream["width"] for name, stream in streams(config).items()}
-    inputs = {"acts": beats.acts, "weights": beats.weights, "scales": beats.scales}
-    if config.token_scale:
-        inputs["tokens"] = beats.tokens
+    widths = {stream.name: stream.width for stream in streams(config)}
+    inputs = {stream.name: beats.of(stream.name) for stream in streams(config) if stream.takes}
     return _TEMPLATE.format(
         name=config.name,
         ports=",\n".join(
@@ -90,25 +88,15 @@ def _inner_dimension(config: Config) -> int:
 def _vectors(config: Config, k: int) -> tuple[Beats, list[int]]:
     rng = np.random.default_rng(_SEED)
     m, n = config.rows, 2 * config.cols
-    groups = group_count(k, config)
-    a = _activations(rng, (m, k), config)
-    q = rng.integers(config.weight_code.min, config.weight_code.max, (k, n), endpoint=True)
-    s = rng.uniform(2.0**-9, 2.0**-5, (groups, n)).astype(np.float16)
-    z = t = None
-    if config.zero_point:
-        z = rng.integers(config.weight_code.min, config.weight_code.max, (groups, n), endpoint=True)
-    if config.token_scale:
-        t = rng.uniform(2.0**-9, 2.0**-5, m).astype(np.float32)
-    beats = pack_matmul(a, q, s, z, t, config)
-    return beats, pack_outputs(mpgemm(a, q, s, z, t=t, config=config), config)
-
-
-def _activations(rng: np.random.Generator, shape: tuple[int, int], config: Config) -> np.ndarray:
-    """Uniform integers, or Gaussian numbers as most activations are."""
-    form = config.act_code
-    if isinstance(form, IntFormat):
-        return rng.integers(form.min, form.max, shape, endpoint=True)
-    return rng.standard_normal(shape).astype(float_dtype(form))
+    a = numbers(rng, config.act_code, (m, k))
+    codes = weight_codes(rng, config, (k, n))
+    groups = {"s": rng.uniform(2.0**-9, 2.0**-5, (config.matrix.groups(k), n)).astype(np.float16)}
+    if config.matrix.has("z"):
+        groups["z"] = weight_codes(rng, config, (config.matrix.groups(k), n))
+    t = rng.uniform(2.0**-9, 2.0**-5, m).astype(np.float32) if config.row_members else None
+    weights = QuantizedMatrix(config.matrix, codes, groups)
+    beats = pack_matmul(a, weights, t=t, config=config)
+    return beats, pack_outputs(mpgemm(a, weights, t=t, config=config), config)
 
 
 def _contents(name: str, width: int, beats: list[int]) -> str:

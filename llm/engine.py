@@ -15,7 +15,8 @@ from ..driver.accelerator import Accelerator, LoadedWeights
 from ..driver.command import Counters
 from ..models.llama import Llama, matmul
 from ..quant.golden import mpgemm
-from ..quant.quantize import QuantizedWeights, quantize_activations, quantize_weights
+from ..quant.matrix import QuantizedMatrix
+from ..quant.quantize import quantize_activations, quantize_weights
 from ..spec import layout
 from ..spec.array import Config
 from ..spec.errors import UserError
@@ -119,13 +120,13 @@ class QuantizedEngine(Engine):
 
     def multiply(self, name: str, x: np.ndarray) -> tuple[np.ndarray, Counters | None]:
         a, t = quantize_activations(x, self.config)
-        scaled = self.config.token_scale
+        scaled = bool(self.config.row_members)
         out, counters = self.product(a, self._loaded[name], t if scaled else None)
         out = out.astype(np.float32, copy=False)
         # An array without token scales leaves them to its user.
         return (out if scaled else out * t[:, None]), counters
 
-    def place(self, weights: QuantizedWeights) -> Any:
+    def place(self, weights: QuantizedMatrix) -> Any:
         """What `product` will know the weights by."""
         return weights
 
@@ -140,9 +141,9 @@ class GoldenEngine(QuantizedEngine):
     """The golden model: bit for bit what a core makes."""
 
     def product(
-        self, a: np.ndarray, weights: QuantizedWeights, t: np.ndarray | None
+        self, a: np.ndarray, weights: QuantizedMatrix, t: np.ndarray | None
     ) -> tuple[np.ndarray, None]:
-        return mpgemm(a, weights.q, weights.s, weights.z, config=self.config, t=t), None
+        return mpgemm(a, weights, config=self.config, t=t), None
 
 
 class CoreEngine(QuantizedEngine):
@@ -152,8 +153,8 @@ class CoreEngine(QuantizedEngine):
         super().__init__(accelerator.array)
         self._accelerator = accelerator
 
-    def place(self, weights: QuantizedWeights) -> LoadedWeights:
-        return self._accelerator.load_weights(weights.q, weights.s, weights.z)
+    def place(self, weights: QuantizedMatrix) -> LoadedWeights:
+        return self._accelerator.load_weights(weights)
 
     def product(
         self, a: np.ndarray, weights: LoadedWeights, t: np.ndarray | None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..quant.operands import Product
+from ..quant.operands import Operands
 from ..quant.quantize import quantize_activations, quantize_weights
 from ..spec.array import Config
 from ..spec.errors import UserError
@@ -51,10 +51,11 @@ def layers_of(prompt: str) -> list[Layer]:
     return layers
 
 
-def quantized(layer: Layer, config: Config) -> Product:
+def quantized(layer: Layer, config: Config) -> Operands:
+    """Returns the layer's operands, quantized as an array of `config` takes them."""
     weights = quantize_weights(layer.w, config)
     a, t = quantize_activations(layer.x, config)
-    return Product(a, weights.q, weights.s, weights.z, t if config.token_scale else None)
+    return Operands(config, a, weights, t if config.row_members else None)
 
 
 def relative_error(out: np.ndarray, exact: np.ndarray) -> float:

@@ -78,7 +78,7 @@ _ELEMENTS: dict[str, Callable[[Design, Modules], wiring.Component]] = {
 
 def stimulus(design: Design) -> Stimulus:
     """Real operands for a processing element, with the sums they must give."""
-    if design.config.scheme == "fp_mac":
+    if design.config.scheme.name == "fp_mac":
         return _float_stimulus(design)
     if design.element == "dequantize_first":
         return _dequantized_stimulus(design)
@@ -196,11 +196,10 @@ def array_bench(design: Design, period_ns: float) -> ArrayBench:
     layer = operands.layers[0]
     k = layer.a.shape[1]
     a, columns = layer.a[: config.rows], slice(0, _ARRAY_TILES * config.cols)
-    t = layer.t[: config.rows] if config.token_scale else None
-    q, s = layer.q[:, columns], layer.s[:, columns]
-    z = None if layer.z is None else layer.z[:, columns]
-    beats = pack_matmul(a, q, s, z, t, config)
-    results = pack_outputs(mpgemm(a, q, s, z, t=t, config=config), config)
+    t = None if layer.t is None else layer.t[: config.rows]
+    weights = layer.weights.columns(columns)
+    beats = pack_matmul(a, weights, t=t, config=config)
+    results = pack_outputs(mpgemm(a, weights, t=t, config=config), config)
     tiles = len(results) // config.rows
     text, start = operand_testbench(config, beats, results, k, period_ns)
     return ArrayBench(
@@ -208,7 +207,7 @@ def array_bench(design: Design, period_ns: float) -> ArrayBench:
         scope=f"{config.name}_tb.dut",
         start_ns=start,
         end_ns=start + config.run_cycles(k, tiles) * period_ns,
-        macs=a.size * q.shape[1],
+        macs=a.size * weights.shape[1],
         description=f"{operands.description}; {tiles} tiles of {a.shape[0]} x {k} x {config.cols}, "
         "drain included",
     )
@@ -216,6 +215,6 @@ def array_bench(design: Design, period_ns: float) -> ArrayBench:
 
 def full_adders(design: Design) -> tuple[int | None, int | None]:
     """Full adders of the design's bit heap, and their least possible number; None where it has no heap."""
-    plain = design.element in ("pe", "array") and design.config.scheme != "fp_mac"
+    plain = design.element in ("pe", "array") and design.config.scheme.name != "fp_mac"
     found = compression(design.config) if plain else None
     return (found.full_adders, found.floor) if found else (None, None)

@@ -7,7 +7,6 @@ from fractions import Fraction
 import numpy as np
 
 from ..quant.golden.float_sums import float_sums
-from ..quant.operands import signed_codes
 from ..spec.array import Config
 from ..spec.formats.inside import AccumulatorFormat, normalized_code, recoded_bits, recoded_code, word_code
 from ..spec.formats.numbers import FP32
@@ -50,7 +49,7 @@ def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: S
         scales[own] = layer.s[group.start // config.group, group.n]
     weights = _dequantized(walk, operands, config)
     # Back to unsigned codes; a beat without a product has code 0.
-    codes = walk.weights - signed_codes(np.zeros(1), config) * (walk.useful > 0)[:, None]
+    codes = walk.weights + config.matrix.weight.offset * (walk.useful > 0)[:, None]
     inputs = {
         "weights": port_values(codes, config.weight_bits),
         "zeros": port_values(zeros, config.weight_bits),
@@ -66,7 +65,7 @@ def _dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
     weights = np.zeros(walk.weights.shape, np.float16)
     for group, own in zip(walk.groups, walk.beats(), strict=True):
         layer, g = operands.layers[group.layer], group.start // config.group
-        zero = 0 if layer.z is None else signed_codes(layer.z[g, group.n], config)
+        zero = 0 if layer.z is None else int(layer.z[g, group.n]) - config.matrix.weight.offset
         # Exact in float32 before the one rounding: 11 bits times 5.
         steps = (walk.weights[own] - zero).astype(np.float32)
         weights[own] = (steps * layer.s[g, group.n].astype(np.float32)).astype(np.float16)

@@ -12,7 +12,7 @@ import numpy as np
 from ..models.llama import BOS, Llama
 from ..models.tokenizer import Tokenizer
 from ..quant.golden.align import align
-from ..quant.operands import signed_codes
+from ..quant.matrix import QuantizedMatrix
 from ..quant.quantize import quantize_activations, quantize_weights
 from ..spec.array import Config
 from ..spec.errors import UserError
@@ -36,14 +36,18 @@ SUM_LAG = 2
 
 @dataclass(frozen=True)
 class LayerOperands:
-    """A quantized linear layer: a[M, K] of config.act_code, t[M]; q[K, N] of config.weight_code, s and z."""
+    """A quantized linear layer: activations a[M, K] of config.act_code and their scales t[M]; weights.
+
+    q: [K, N], the integers that codes stand for. s, z: [G, N], scales and zero points.
+    """
 
     name: str
     a: np.ndarray = field(repr=False)
     q: np.ndarray = field(repr=False)
     s: np.ndarray = field(repr=False)
     z: np.ndarray | None = field(repr=False)
-    t: np.ndarray = field(repr=False)
+    t: np.ndarray | None = field(repr=False)
+    weights: QuantizedMatrix = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,15 @@ def _quantized(name: str, x: np.ndarray, w: np.ndarray, config: Config) -> Layer
         w = np.abs(w)  # such codes stand for weights that are nowhere negative
     weights = quantize_weights(w, config)
     a, t = quantize_activations(x, config)
-    return LayerOperands(name, a, weights.q, weights.s, weights.z, t)
+    return LayerOperands(
+        name,
+        a,
+        weights.integers,
+        weights.groups["s"],
+        weights.zeros,
+        t if config.row_members else None,
+        weights,
+    )
 
 
 # Into ports
@@ -149,7 +161,7 @@ class Walk:
 
     def integers(self, config: Config) -> np.ndarray:
         """The activations as integers: themselves, or aligned group by group."""
-        if config.scheme == "integer":
+        if config.scheme.name == "integer":
             return self.acts.astype(np.int64)
         parts = [align(self.acts[own].reshape(1, -1), config).integers for own in self.beats()]
         return np.concatenate([part.reshape(-1, config.lanes) for part in parts])
@@ -247,6 +259,6 @@ def _groups(config: Config, operands: Operands) -> Iterator[tuple[int, int, int,
     while True:
         for index, layer in enumerate(operands.layers):
             m, n = int(rng.integers(layer.a.shape[0])), int(rng.integers(layer.q.shape[1]))
-            w, a = signed_codes(layer.q[:, n], config), layer.a[m]
+            w, a = layer.q[:, n].astype(np.int64) - config.matrix.weight.offset, layer.a[m]
             for start in range(0, len(w), config.group):
                 yield index, n, start, w[start : start + config.group], a[start : start + config.group]

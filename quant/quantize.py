@@ -6,7 +6,6 @@ value. Rounding up also keeps a scale too small for FP16 at its smallest subnorm
 A scale beyond the format's largest number is refused. Only a group of zeros has the scale 0; its codes are 0.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import ml_dtypes
@@ -15,36 +14,37 @@ import numpy as np
 from ..spec.array import Config
 from ..spec.errors import UserError
 from ..spec.formats.numbers import FloatFormat, IntFormat
-from .operands import check_quantized, float_dtype, int_dtype
+from .codecs import codec
+from .matrix import QuantizedMatrix
 
 _MOST_SCALED = 2.0**16
 """The most that a scale makes of a floating-point activation: above FP16's largest number."""
 
 
-@dataclass(frozen=True)
-class QuantizedWeights:
-    """q[K, N] codes of config.weight_code, s[G, N] float16, z[G, N] zero points or None."""
+def quantize_weights(w: Any, config: Config) -> QuantizedMatrix:
+    """Quantizes w[K, N] (any floating-point dtype) in groups along K, the last of which may be shorter.
 
-    q: np.ndarray
-    s: np.ndarray
-    z: np.ndarray | None
+    - Integers without zero points: the step is max|w| / code.max, symmetric around 0 (the most negative
+      signed code goes unused); unsigned codes then need weights that are nowhere negative.
+    - Integers with zero points: the range runs from min(w, 0) to max(w, 0) over all codes, so that 0 stays
+      exactly 0.
+    - Floating-point codes: the scale takes a group's largest magnitude to the format's largest number.
 
-
-def quantize_weights(w: Any, config: Config) -> QuantizedWeights:
-    """Quantize w[K, N] (any floating-point dtype) in groups of config.group along K; the last may be shorter.
-
-    Without zero points the step is max|w| / code.max, symmetric around 0 (the most negative signed code goes
-    unused); unsigned codes then need weights that are nowhere negative. With zero points the range runs from
-    min(w, 0) to max(w, 0) over all codes, so that 0 stays exactly 0.
-
-    Raises `UserError` for weights that are no non-empty finite matrix, negative ones as above, and a step
+    Raises `UserError` for weights that are no non-empty finite matrix, negative ones as above, and a scale
     beyond FP16.
     """
     w = _finite_matrix("w", w, "[K, N]")
-    code = config.weight_code
+    matrix = config.matrix
     starts = np.arange(0, w.shape[0], config.group)
     high, low = np.maximum.reduceat(w, starts), np.minimum.reduceat(w, starts)
-    if not config.zero_point:
+    if not matrix.weight.integers:
+        largest = matrix.weight.code.decode(matrix.weight.code.largest)  # type: ignore[union-attr]
+        s = _stored_scale("w", np.maximum(high, -low) / largest, np.float16)
+        codes = _rounded_quotients(w, _spread(s, w, config), matrix.weight.code)  # type: ignore[arg-type]
+        return QuantizedMatrix(matrix, codes.astype(codec(matrix.weight.code).dtype), {"s": s})
+    code = matrix.weight.code
+    assert isinstance(code, IntFormat)
+    if not matrix.has("z"):
         if not code.signed and low.min() < 0:
             k, n = _first(w < 0)
             raise UserError(
@@ -52,26 +52,17 @@ def quantize_weights(w: Any, config: Config) -> QuantizedWeights:
                 f"(weight_signed = false, zero_point = false), not {w[k, n]}"
             )
         s = _stored_scale("w", np.maximum(high, -low) / code.max, np.float16)
-        return QuantizedWeights(_codes(w, _spread(s, w, config), 0, config), s, None)
+        return QuantizedMatrix(matrix, _codes(w, _spread(s, w, config), 0, code), {"s": s})
     high, low = np.maximum(high, 0), np.minimum(low, 0)
     s = _stored_scale("w", high / (code.max - code.min) - low / (code.max - code.min), np.float16)
     z = np.clip(np.rint(code.min - _divide(low, s)), code.min, code.max)
     z = np.where(s == 0, 0, z)
-    q = _codes(w, _spread(s, w, config), _spread(z, w, config), config)
-    return QuantizedWeights(q, s, z.astype(int_dtype(code)))
-
-
-def dequantize_weights(weights: QuantizedWeights, config: Config) -> np.ndarray:
-    """The values s * (q - z) that the codes stand for: float32 [K, N], exact."""
-    q, s, z, _ = check_quantized(weights.q, weights.s, weights.z, config)
-    steps = q.astype(np.float32)
-    if z is not None:
-        steps -= _spread(z.astype(np.float32), q, config)
-    return steps * _spread(s.astype(np.float32), q, config)
+    q = _codes(w, _spread(s, w, config), _spread(z, w, config), code)
+    return QuantizedMatrix(matrix, q, {"s": s, "z": z.astype(codec(code).dtype)})
 
 
 def quantize_activations(x: Any, config: Config) -> tuple[np.ndarray, np.ndarray]:
-    """Quantize x[M, K] (any floating-point dtype), with one scale per row (token): x is close to t * a.
+    """Quantizes x[M, K] (any floating-point dtype), with one scale per row (token): x is close to t * a.
 
     Returns a[M, K] of config.act_code, in the dtype that `mpgemm` takes, and t[M] float32. Integers are
     symmetric around 0 and always have scales. Of a floating-point format, a is x / t, exact until it is
@@ -87,9 +78,9 @@ def quantize_activations(x: Any, config: Config) -> tuple[np.ndarray, np.ndarray
     if isinstance(form, IntFormat):
         t = _stored_scale("x", np.abs(x).max(axis=1) / form.max, np.float32)
         a = np.clip(np.rint(_divide(x, t[:, None])), form.min, form.max)
-        return a.astype(int_dtype(form)), t
+        return a.astype(codec(form).dtype), t
     largest = form.decode(form.largest)
-    if config.token_scale:
+    if config.row_members:
         t = _stored_scale("x", np.abs(x).max(axis=1) / min(largest, _MOST_SCALED), np.float32)
         a = _rounded_quotients(x, t[:, None], form)
     else:
@@ -101,7 +92,7 @@ def quantize_activations(x: Any, config: Config) -> tuple[np.ndarray, np.ndarray
                 f"x[{i}, {j}] must be at most {largest:g} in magnitude for act_format {form.name} with "
                 f"token_scale = false, not {x[i, j]}"
             )
-    return a.astype(float_dtype(form)), t
+    return a.astype(codec(form).dtype), t
 
 
 def _rounded_quotients(x: np.ndarray, t: np.ndarray, form: FloatFormat) -> np.ndarray:
@@ -154,10 +145,9 @@ def _divide(x: np.ndarray, s: np.ndarray) -> np.ndarray:
 
 
 def _spread(per_group: np.ndarray, like: np.ndarray, config: Config) -> np.ndarray:
-    """Repeat the rows of a [G, N] array along the K rows of `like`."""
+    """Repeats the rows of a [G, N] array along the K rows of `like`."""
     return np.repeat(per_group, config.group, axis=0)[: like.shape[0]]
 
 
-def _codes(w: np.ndarray, s: np.ndarray, z: np.ndarray | int, config: Config) -> np.ndarray:
-    code = config.weight_code
-    return np.clip(np.rint(_divide(w, s)) + z, code.min, code.max).astype(int_dtype(code))
+def _codes(w: np.ndarray, s: np.ndarray, z: np.ndarray | int, code: IntFormat) -> np.ndarray:
+    return np.clip(np.rint(_divide(w, s)) + z, code.min, code.max).astype(codec(code).dtype)

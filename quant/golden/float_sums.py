@@ -1,6 +1,34 @@
 """FP32 sums of products, in the order of the hardware ("fp_mac": MixPE's W4A16, arXiv 2411.16158)."""
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from ..operands import Operands
+
+
+class FpMacSums:
+    """D of each group from FP32 sums: D = C * s * 2**e, rounded once, with e the exponent of the weights."""
+
+    name = "fp_mac"
+
+    def __init__(self, ops: Operands, rows: slice):
+        self.ops = ops
+        self.rows = rows
+
+    def parts(self, cols: slice, _first: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields D of each group: float32 [rows, cols]."""
+        config, weights = self.ops.config, self.ops.weights.columns(cols)
+        signed, zeros = weights.signed, weights.signed_zeros
+        exponent = config.matrix.weight.exponent
+        for g, start in enumerate(range(0, self.ops.k, config.group)):
+            k = slice(start, start + config.group)
+            c = float_sums(
+                self.ops.a[self.rows, k], signed[k], None if zeros is None else zeros[g], config.lanes
+            )
+            # Exact in float64: 24 bits times 11, any exponent of FP32.
+            product = np.ldexp(c.astype(np.float64) * weights.groups["s"][g].astype(np.float64), exponent)
+            yield product.astype(np.float32)
 
 
 def float_sums(a: np.ndarray, q: np.ndarray, z: np.ndarray | None, lanes: int) -> np.ndarray:

@@ -24,19 +24,9 @@ import numpy as np
 
 from ...spec.array import Config
 from ...spec.errors import UserError
-from ...spec.formats.numbers import IntFormat
-from ..operands import (
-    check_acts,
-    check_operands,
-    check_results,
-    check_scales,
-    check_token_scales,
-    check_weights,
-    check_zero_points,
-    float_dtype,
-    group_count,
-    int_dtype,
-)
+from ..codecs import codec
+from ..matrix import QuantizedMatrix
+from ..operands import check_acts, check_operands, check_results, check_token_scales
 from .bits import from_beats, to_beats
 
 
@@ -48,6 +38,10 @@ class Beats:
     weights: list[int] = field(default_factory=list)
     scales: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
+
+    def of(self, stream: str) -> list[int]:
+        """Returns the beats of the stream of that name."""
+        return vars(self)[stream]
 
 
 def tiles(m: int, n: int, config: Config) -> Iterator[tuple[int, int]]:
@@ -70,37 +64,19 @@ def beat_index(k: int, config: Config) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def pad_operands(
-    a: Any, q: Any, s: Any, z: Any, t: Any, config: Config
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """The operands of `golden.mpgemm`, checked, with zero rows and columns up to whole tiles.
-
-    What `pack_matmul` puts on the streams: the golden model of these is every bit of the output stream.
-    """
-    ops = check_operands(a, q, s, z, t, config)
-    m, n = -ops.m % config.rows, -ops.n % config.cols
-    return (
-        np.pad(ops.a, ((0, m), (0, 0))),
-        np.pad(ops.q, ((0, 0), (0, n))),
-        np.pad(ops.s, ((0, 0), (0, n))),
-        None if ops.z is None else np.pad(ops.z, ((0, 0), (0, n))),
-        None if ops.t is None else np.pad(ops.t, (0, m)),
-    )
-
-
-def pack_matmul(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Beats:
-    """The input streams of a whole product of any shape; operands and errors as for `golden.mpgemm`."""
-    a, q, s, z, t = pad_operands(a, q, s, z, t, config)
-    m, n = a.shape[0], q.shape[1]
-    row_acts = {r: pack_acts(a[r : r + config.rows], config) for r in range(0, m, config.rows)}
-    row_tokens = {
-        r: [] if t is None else pack_tokens(t[r : r + config.rows], config) for r in range(0, m, config.rows)
-    }
+def pack_matmul(a: Any, weights: Any, *, config: Config, t: Any = None) -> Beats:
+    """Returns the input streams of a whole product of any shape; operands and errors as for `mpgemm`."""
+    ops = check_operands(a, weights, t, config).padded()
+    m, n = ops.m, ops.n
+    row_acts, row_tokens = {}, {}
+    for r in range(0, m, config.rows):
+        rows = slice(r, r + config.rows)
+        row_acts[r] = pack_acts(ops.a[rows], config)
+        row_tokens[r] = [] if ops.t is None else pack_tokens(ops.t[rows], config)
     col_weights, col_scales = {}, {}
     for c in range(0, n, config.cols):
-        cols = slice(c, c + config.cols)
-        col_weights[c] = pack_weights(q[:, cols], config)
-        col_scales[c] = pack_scales(s[:, cols], None if z is None else z[:, cols], config)
+        part = ops.weights.columns(slice(c, c + config.cols))
+        col_weights[c], col_scales[c] = pack_weights(part, config), pack_scales(part, config)
     beats = Beats()
     for r, c in tiles(m, n, config):
         beats.acts.extend(row_acts[r])
@@ -111,34 +87,34 @@ def pack_matmul(a: Any, q: Any, s: Any, z: Any, t: Any, config: Config) -> Beats
 
 
 def pack_acts(a: Any, config: Config) -> list[int]:
-    """Activations of one tile: a[M, K], M at most config.rows."""
-    a = _edge("a", check_acts(a, config), 0, config.rows)
-    if not isinstance(config.act_code, IntFormat):
-        a = a.view(f"u{config.act_bits // 8}")
+    """Returns the beats of activations of one tile: a[M, K], M at most config.rows."""
+    form = codec(config.act_code)
+    a = form.encode(_edge("a", check_acts(a, config), 0, config.rows))
     index = beat_index(a.shape[1], config)
     lanes = np.where(index >= 0, a[:, index], 0)  # [M, beats, L]
-    beats = to_beats(lanes.transpose(1, 0, 2).reshape(len(index), -1), config.act_bits)
-    beats[-1] |= 1 << (config.rows * config.lanes * config.act_bits)
+    beats = to_beats(lanes.transpose(1, 0, 2).reshape(len(index), -1), form.bits)
+    beats[-1] |= 1 << (config.rows * config.lanes * form.bits)
     return beats
 
 
-def pack_weights(q: Any, config: Config) -> list[int]:
-    """Weight codes of one tile: q[K, N], N at most config.cols."""
-    q = _edge("q", check_weights(q, config), 1, config.cols)
+def pack_weights(weights: QuantizedMatrix, config: Config) -> list[int]:
+    """Returns the beats of weight codes of one tile: [K, N], N at most config.cols."""
+    form = codec(config.weight_code)
+    q = form.encode(_edge("q", weights.codes, 1, config.cols))
     index = beat_index(q.shape[0], config)
     lanes = np.where(index[:, :, None] >= 0, q[index], 0)  # [beats, L, N]
-    return to_beats(lanes.transpose(0, 2, 1).reshape(len(index), -1), config.weight_bits)
+    return to_beats(lanes.transpose(0, 2, 1).reshape(len(index), -1), form.bits)
 
 
-def pack_scales(s: Any, z: Any, config: Config) -> list[int]:
-    """Scales (and zero points) of one tile: s[G, N] float16, z[G, N] or None, N at most config.cols."""
-    s, z = check_scales(s), check_zero_points(z, config)
-    if z is not None and z.shape != s.shape:
-        raise UserError(f"z must have the shape of s, {s.shape}, not {z.shape}")
-    beats = to_beats(_edge("s", s, 1, config.cols).view(np.uint16), 16)
-    if z is not None:
-        codes = to_beats(_edge("z", z, 1, config.cols), config.weight_bits)
-        beats = [low | high << (16 * config.cols) for low, high in zip(beats, codes, strict=True)]
+def pack_scales(weights: QuantizedMatrix, config: Config) -> list[int]:
+    """Returns the beats of the members of all groups (scales, zero points) of one tile."""
+    beats, place = [0] * len(weights.groups["s"]), 0
+    for member in weights.format.members:
+        form = codec(member.format)
+        codes = form.encode(_edge(member.symbol, weights.groups[member.symbol], 1, config.cols))
+        own = to_beats(codes, form.bits)
+        beats = [beat | code << place for beat, code in zip(beats, own, strict=True)]
+        place += config.cols * form.bits
     return beats
 
 
@@ -154,11 +130,12 @@ def pack_outputs(out: Any, config: Config) -> list[int]:
     """The output stream of a product: out[M, N] of config.out, tiles in the order of `tiles`.
 
     Padding is zero. A tile's true padding is what its operands give (an infinite scale times the zero sum
-    of a padded row is NaN): to expect every bit, pack the golden model of `pad_operands`.
+    of a padded row is NaN): to expect every bit, pack the golden model of
+    `Operands.padded`.
     """
     out = check_results(out, config)
     m, n = out.shape
-    bits = np.ascontiguousarray(out).view(f"u{config.out.bits // 8}")
+    bits = codec(config.out).encode(out)
     bits = np.pad(bits, ((0, -m % config.rows), (0, -n % config.cols)))
     beats = []
     for r, c in tiles(m, n, config):
@@ -171,33 +148,29 @@ def unpack_acts(beats: list[int], k: int, config: Config) -> np.ndarray:
     """Inverse of `pack_acts`: a[config.rows, k]. Refuses a wrong count, width or `last`."""
     index = beat_index(k, config)
     _check_count("acts", beats, len(index))
-    fields, bits = config.rows * config.lanes, config.act_bits
-    codes = from_beats("acts", _strip_last("acts", beats, len(beats), fields * bits), fields, bits)
+    form, fields = codec(config.act_code), config.rows * config.lanes
+    codes = from_beats("acts", _strip_last("acts", beats, len(beats), fields * form.bits), fields, form.bits)
     lanes = codes.reshape(len(index), config.rows, config.lanes).transpose(1, 0, 2)
-    acts = lanes[:, index >= 0]
-    if isinstance(config.act_code, IntFormat):
-        return _signed(acts, bits).astype(int_dtype(config.act_code))
-    return np.ascontiguousarray(acts.astype(f"u{bits // 8}")).view(float_dtype(config.act_code))
+    return form.decode(lanes[:, index >= 0])
 
 
-def unpack_weights(beats: list[int], k: int, config: Config) -> np.ndarray:
-    """Inverse of `pack_weights`: q[k, config.cols]."""
+def unpack_weights(weights: list[int], scales: list[int], k: int, config: Config) -> QuantizedMatrix:
+    """Inverse of `pack_weights` and `pack_scales`: the tile's weights [k, config.cols]."""
     index = beat_index(k, config)
-    _check_count("weights", beats, len(index))
-    codes = from_beats("weights", beats, config.cols * config.lanes, config.weight_bits)
+    _check_count("weights", weights, len(index))
+    form = codec(config.weight_code)
+    codes = from_beats("weights", weights, config.cols * config.lanes, form.bits)
     codes = codes.reshape(len(index), config.cols, config.lanes).transpose(0, 2, 1)[index >= 0]
-    return _codes(codes, config)
-
-
-def unpack_scales(beats: list[int], k: int, config: Config) -> tuple[np.ndarray, np.ndarray | None]:
-    """Inverse of `pack_scales` for an inner dimension k: s[G, config.cols] and z[G, config.cols] or None."""
-    _check_count("scales", beats, group_count(k, config))
-    low = (1 << (16 * config.cols)) - 1
-    if not config.zero_point:
-        return from_beats("scales", beats, config.cols, 16).astype(np.uint16).view(np.float16), None
-    s = from_beats("scales", [beat & low for beat in beats], config.cols, 16)
-    z = from_beats("scales", [beat >> (16 * config.cols) for beat in beats], config.cols, config.weight_bits)
-    return s.astype(np.uint16).view(np.float16), _codes(z, config)
+    _check_count("scales", scales, config.matrix.groups(k))
+    groups, place = {}, 0
+    for member in config.matrix.members:
+        width = config.cols * member.format.bits
+        last = member is config.matrix.members[-1]
+        own = [beat >> place if last else beat >> place & ((1 << width) - 1) for beat in scales]
+        own = from_beats("scales", own, config.cols, member.format.bits)
+        groups[member.symbol] = codec(member.format).decode(own)
+        place += width
+    return QuantizedMatrix(config.matrix, form.decode(codes), groups)
 
 
 def unpack_tokens(beats: list[int], config: Config) -> np.ndarray:
@@ -213,29 +186,21 @@ def unpack_outputs(beats: list[int], m: int, n: int, config: Config) -> np.ndarr
     bits = config.out.bits
     payloads = _strip_last("outputs", beats, config.rows, config.cols * bits)
     words = from_beats("outputs", payloads, config.cols, bits)
-    out = np.empty((m + -m % config.rows, n + -n % config.cols), f"u{bits // 8}")
+    out = np.empty((m + -m % config.rows, n + -n % config.cols), codec(config.out).storage)
     for tile, (r, c) in enumerate(origins):
         out[r : r + config.rows, c : c + config.cols] = words[tile * config.rows : (tile + 1) * config.rows]
-    return np.ascontiguousarray(out[:m, :n]).view(float_dtype(config.out))
+    return codec(config.out).decode(out[:m, :n])
 
 
 def _edge(name: str, array: np.ndarray, axis: int, size: int) -> np.ndarray:
-    """Pad one axis with zeros up to the array's rows or columns."""
+    """Pads one axis with zeros up to the array's rows or columns."""
     if array.shape[axis] > size:
         side = ("rows", "columns")[axis]
         raise UserError(f"{name} must have at most {size} {side} in one tile, not {array.shape[axis]}")
-    return np.pad(array, [(0, size - array.shape[axis] if i == axis else 0) for i in range(array.ndim)])
-
-
-def _signed(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Two's complement values of plain binary codes, int64."""
-    codes = codes.astype(np.int64)
-    return codes - ((codes >> (bits - 1)) << bits)
-
-
-def _codes(codes: np.ndarray, config: Config) -> np.ndarray:
-    fmt = config.weight_code
-    return (_signed(codes, fmt.bits) if fmt.signed else codes).astype(int_dtype(fmt))
+    shape = tuple(size if i == axis else count for i, count in enumerate(array.shape))
+    padded = np.zeros(shape, array.dtype)  # np.pad knows not all dtypes of ml_dtypes
+    padded[tuple(slice(count) for count in array.shape)] = array
+    return padded
 
 
 def _check_count(name: str, beats: list[int], count: int) -> None:

@@ -18,16 +18,10 @@ import numpy as np
 from ...spec import layout
 from ...spec.array import Config
 from ...spec.errors import UserError
-from ...spec.formats.numbers import IntFormat
-from ..operands import (
-    check_acts,
-    check_quantized,
-    check_results,
-    check_token_scales,
-    float_dtype,
-    group_count,
-    int_dtype,
-)
+from ...spec.formats.numbers import FP32
+from ..codecs import codec
+from ..matrix import QuantizedMatrix
+from ..operands import check_acts, check_results
 from .beats import beat_index
 from .bits import from_bits, narrowest, to_bits
 from .packed import PackedWeights, described, kind
@@ -48,90 +42,91 @@ __all__ = [
 _CHUNK = 1 << 20
 """Codes that are handled at a time, at least those of a column tile: a byte per bit stays in the cache."""
 
-_WITH_TOKENS = Config(token_scale=True)
-
 
 def bits_per_weight(k: int, n: int, config: Config) -> float:
     """Bits in memory per weight of a matrix [k, n]: codes, scales, zero points and all padding."""
     return 8 * (layout.weight_bytes(k, n, config) + layout.scale_bytes(k, n, config)) / (k * n)
 
 
-def pack_weights(q: Any, s: Any, z: Any, config: Config) -> PackedWeights:
-    """Weight codes q[K, N], group scales s[G, N] float16 and zero points z[G, N] or None in memory.
+def pack_weights(weights: QuantizedMatrix, config: Config) -> PackedWeights:
+    """Returns a quantized matrix as it lies in the memory of an array of `config`.
 
-    Raises `UserError` that names the operand, its value or shape and what is allowed.
+    Raises `UserError` for a matrix of another format than config.matrix.
     """
-    q, s, z, _ = check_quantized(q, s, z, config)
-    k, n = q.shape
+    if not isinstance(weights, QuantizedMatrix):
+        raise UserError(f"weights must be a QuantizedMatrix, not {type(weights).__name__}")
+    weights.check(config.matrix)
+    k, n = weights.shape
+    form = codec(config.weight_code)
+    q = form.encode(weights.codes)
     index = beat_index(k, config)
-    weights = np.zeros((layout.col_tiles(n, config), layout.weight_tile_bytes(k, config)), np.uint8)
+    region = np.zeros((layout.col_tiles(n, config), layout.weight_tile_bytes(k, config)), np.uint8)
     for tiles, cols in _chunks(n, index.size, config):
-        codes = _whole_tiles(q[:, cols], config).astype(np.uint8)[index]  # [beats, lanes, tiles, cols]
+        codes = _whole_tiles(q[:, cols], config)[index]  # [beats, lanes, tiles, cols]
         codes[index < 0] = 0
         count = codes.shape[2]
-        octets = _octets(codes.transpose(2, 0, 3, 1).reshape(count, -1), config.weight_bits)
-        weights[tiles, : octets.shape[1]] = octets
-    scales = np.zeros((len(weights), layout.scale_tile_bytes(k, config)), np.uint8)
-    for tiles, cols in _chunks(n, len(s), config):
-        bits = to_bits(
-            _whole_tiles(s[:, cols].view(np.uint16), config), config.scale.bits
-        )  # [G, tiles, bits]
-        if z is not None:
-            codes = _whole_tiles(z[:, cols], config).astype(np.uint8)
-            bits = np.concatenate([bits, to_bits(codes, config.weight_bits)], axis=-1)
+        octets = _octets(codes.transpose(2, 0, 3, 1).reshape(count, -1), form.bits)
+        region[tiles, : octets.shape[1]] = octets
+    scales = np.zeros((len(region), layout.scale_tile_bytes(k, config)), np.uint8)
+    for tiles, cols in _chunks(n, config.matrix.groups(k), config):
+        parts = []
+        for member in config.matrix.members:
+            codes = codec(member.format).encode(weights.groups[member.symbol][:, cols])
+            parts.append(to_bits(_whole_tiles(codes, config), member.format.bits))  # [G, tiles, bits]
+        bits = np.concatenate(parts, axis=-1)
         count = bits.shape[1]
         octets = np.packbits(bits.transpose(1, 0, 2).reshape(count, -1), axis=-1, bitorder="little")
         scales[tiles, : octets.shape[1]] = octets
-    return PackedWeights(k=k, n=n, weights=weights.reshape(-1), scales=scales.reshape(-1), **kind(config))
+    return PackedWeights(k=k, n=n, weights=region.reshape(-1), scales=scales.reshape(-1), **kind(config))
 
 
-def unpack_weights(packed: PackedWeights) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Inverse of `pack_weights`: q[K, N], s[G, N] and z[G, N] or None; integers in their narrowest type."""
+def unpack_weights(packed: PackedWeights) -> QuantizedMatrix:
+    """Inverse of `pack_weights`; integers are in their narrowest type."""
     config, k, n = packed.config, packed.k, packed.n
-    width, fmt = config.weight_bits, config.weight_code
+    form, matrix = codec(config.weight_code), config.matrix
     index = beat_index(k, config)
-    groups, padded = group_count(k, config), layout.col_tiles(n, config) * config.cols
-    q = np.empty((k, padded), int_dtype(fmt))
+    groups, padded = matrix.groups(k), layout.col_tiles(n, config) * config.cols
+    q = np.empty((k, padded), form.storage)
     weights = packed.weights.reshape(-1, layout.weight_tile_bytes(k, config))
     for tiles, cols in _chunks(n, index.size, config):
-        codes = _fields(weights[tiles], index.size * config.cols, width)
+        codes = _fields(weights[tiles], index.size * config.cols, form.bits)
         codes = codes.reshape(-1, len(index), config.cols, config.lanes).transpose(1, 3, 0, 2)
-        q[:, cols] = _values(codes[index >= 0], fmt).reshape(k, -1)
-    s, z = np.empty((groups, padded), np.uint16), np.empty((groups, padded), int_dtype(fmt))
+        q[:, cols] = codes[index >= 0].reshape(k, -1)
+    members = {each.symbol: np.empty((groups, padded), codec(each.format).storage) for each in matrix.members}
     scales = packed.scales.reshape(-1, layout.scale_tile_bytes(k, config))
-    beat, low = layout.scale_beat_bits(config), config.cols * config.scale.bits
+    beat = layout.scale_beat_bits(config)
     for tiles, cols in _chunks(n, groups, config):
         bits = np.unpackbits(scales[tiles], axis=-1, count=groups * beat, bitorder="little")
         bits = bits.reshape(-1, groups, beat).transpose(1, 0, 2)  # [G, tiles, bits]
-        s[:, cols] = from_bits(bits[..., :low], config.scale.bits).reshape(groups, -1)
-        if config.zero_point:
-            z[:, cols] = _values(from_bits(bits[..., low:], width), fmt).reshape(groups, -1)
-    s = np.ascontiguousarray(s[:, :n]).view(float_dtype(config.scale))
-    return np.ascontiguousarray(q[:, :n]), s, np.ascontiguousarray(z[:, :n]) if config.zero_point else None
+        place = 0
+        for each in matrix.members:
+            own = bits[..., place : place + config.cols * each.format.bits]
+            members[each.symbol][:, cols] = from_bits(own, each.format.bits).reshape(groups, -1)
+            place += own.shape[-1]
+    numbers = {each.symbol: codec(each.format).decode(members[each.symbol][:, :n]) for each in matrix.members}
+    return QuantizedMatrix(matrix, form.decode(q[:, :n]), numbers)
 
 
 def pack_acts(a: Any, config: Config) -> np.ndarray:
-    """Activations a[M, K] of config.act_code in memory: uint8 [M, layout.act_stride(K)]."""
-    a = check_acts(a, config)
-    width = layout.container_bits(config)
-    a = a.astype(narrowest(width)) if isinstance(config.act_code, IntFormat) else a.view(narrowest(width))
-    index = beat_index(a.shape[1], config).reshape(-1)
-    return _rows(np.where(index >= 0, a[:, index], 0), width, layout.act_stride(a.shape[1], config))
+    """Returns activations a[M, K] of config.act_code in memory: uint8 [M, layout.act_stride(K)]."""
+    codes = codec(config.act_code).encode(check_acts(a, config))
+    width, index = layout.container_bits(config), beat_index(codes.shape[1], config).reshape(-1)
+    return _rows(np.where(index >= 0, codes[:, index], 0), width, layout.act_stride(codes.shape[1], config))
 
 
 def unpack_acts(data: Any, k: int, config: Config) -> np.ndarray:
     """Inverse of `pack_acts`: a[M, k], integers in their narrowest type, the low act_bits of a container."""
     data = _check_rows("activations", data, layout.act_row_bytes(k, config))
     index = beat_index(k, config).reshape(-1)
-    a = _fields(data, index.size, layout.container_bits(config))[:, index >= 0]
-    fmt = config.act_code
-    return _values(a, fmt) if isinstance(fmt, IntFormat) else np.ascontiguousarray(a).view(float_dtype(fmt))
+    return codec(config.act_code).decode(
+        _fields(data, index.size, layout.container_bits(config))[:, index >= 0]
+    )
 
 
 def pack_tokens(t: Any) -> np.ndarray:
-    """Token scales t[M] float32 in memory: uint8 [4*M]."""
-    t = np.asarray(check_token_scales(t, _WITH_TOKENS))
-    return _octets(t.view(np.uint32)[None], layout.TOKEN_BITS)[0]
+    """Returns token scales t[M] float32 in memory: uint8 [4*M]."""
+    form = codec(FP32)
+    return _octets(form.encode(form.check("t", t, "[M]"))[None], layout.TOKEN_BITS)[0]
 
 
 def unpack_tokens(data: Any) -> np.ndarray:
@@ -145,9 +140,7 @@ def unpack_tokens(data: Any) -> np.ndarray:
 def pack_results(out: Any, config: Config) -> np.ndarray:
     """Results out[M, N] of config.out in memory: uint8 [M, layout.out_stride(N)]."""
     out = check_results(out, config)
-    return _rows(
-        out.view(narrowest(config.out.bits)), config.out.bits, layout.out_stride(out.shape[1], config)
-    )
+    return _rows(codec(config.out).encode(out), config.out.bits, layout.out_stride(out.shape[1], config))
 
 
 def unpack_results(data: Any, n: int, config: Config) -> np.ndarray:
@@ -155,7 +148,7 @@ def unpack_results(data: Any, n: int, config: Config) -> np.ndarray:
     if n < 1:
         raise UserError(f"n must be at least 1, not {n}")
     data = _check_rows("results", data, layout.out_row_bytes(n, config))
-    return _fields(data, n, config.out.bits).view(float_dtype(config.out))
+    return codec(config.out).decode(_fields(data, n, config.out.bits))
 
 
 def _check_rows(name: str, data: Any, least: int) -> np.ndarray:
@@ -203,9 +196,3 @@ def _fields(data: np.ndarray, count: int, width: int) -> np.ndarray:
         return from_bits(np.unpackbits(data, axis=-1, count=count * width, bitorder="little"), width)
     octets = data[:, : count * width // 8].copy()
     return octets.view(narrowest(width).newbyteorder("<")).astype(narrowest(width), copy=False)
-
-
-def _values(codes: np.ndarray, fmt: IntFormat) -> np.ndarray:
-    """The integers that the low bits of unsigned `codes` stand for, in the format's narrowest type."""
-    unused = 8 * codes.itemsize - fmt.bits
-    return (codes << unused).view(int_dtype(fmt)) >> unused

@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ...spec.array import Config
+from ...spec.array import MATRIX_FIELDS, Config
 from ...spec.core import SIZE_BITS
 from ...spec.errors import UserError
 from ...spec.formats.numbers import FP16
 from ...spec.layout import LAYOUT_VERSION, scale_bytes, weight_bytes
 
-_CONFIG = ("weight_bits", "weight_signed", "zero_point", "group", "cols", "lanes")
+_CONFIG = (*MATRIX_FIELDS, "cols", "lanes")
 """The fields of a configuration that the bytes depend on."""
 
 # What NumPy and zipfile raise for bytes that never were such a file, or no longer are; RuntimeError and its
@@ -43,8 +43,8 @@ class PackedWeights:
 
     Parameters
     ----------
-    weight_bits, weight_signed, zero_point, group, cols, lanes: as of `mixpe.spec.array.Config`, whose other
-        fields change nothing here.
+    weight_format, weight_bits, weight_signed, zero_point, group, cols, lanes: as in
+        `mixpe.spec.array.Config`, whose other fields change nothing here.
     k, n: the matrix's size, each below 2**24.
     weights, scales: the two regions, uint8 [bytes].
     scale: the scales' format.
@@ -64,6 +64,7 @@ class PackedWeights:
     n: int
     weights: np.ndarray
     scales: np.ndarray
+    weight_format: str = "int"
     scale: str = FP16.name
     layout: int = LAYOUT_VERSION
 
@@ -159,7 +160,9 @@ def _values(file: Any) -> dict[str, Any]:
         version = _scalar(archive["layout"], int)
         if version != LAYOUT_VERSION:
             return {"layout": version}
-        arrays = {field: archive[field.name] for field in _fields()}
+        # A file may lack a field that came later and has a default.
+        lacking = {each.name for each in _fields() if each.default is not dataclasses.MISSING} - set(archive)
+        arrays = {field: archive[field.name] for field in _fields() if field.name not in lacking}
     return {
         field.name: array if field.type is np.ndarray else _scalar(array, field.type)
         for field, array in arrays.items()

@@ -4,15 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...quant.codecs import codec
 from ...quant.golden import mpgemm
-from ...quant.operands import float_dtype, group_count
+from ...quant.matrix import QuantizedMatrix
 from ...quant.packing import memory
 from ...quant.samples import random_operands
 from ...spec import cycles as traffic
 from ...spec import layout
 from ...spec.array import Config
 from ...spec.core import CoreConfig
-from ...spec.formats.numbers import IntFormat
+from ...spec.formats.numbers import FloatFormat, IntFormat
 from ...spec.registers import register
 
 _PAGE = 4096
@@ -83,7 +84,7 @@ class Products:
     ) -> Command:
         """Puts random operands of a product in memory. `after`: whose results are its activations."""
         array = self.config.array
-        a, q, s, z, t = random_operands(self.rng, m, k, n, array, extreme=extreme)
+        a, weights, t = random_operands(self.rng, m, k, n, array, extreme=extreme)
         if after is None:
             packed = memory.pack_acts(a, array)
             stride = packed.shape[1] + layout.ALIGNMENT * int(self.rng.integers(0, 2))
@@ -95,7 +96,7 @@ class Products:
             self._lines(self.readable, address, m * stride)[:] = True
             a = memory.unpack_acts(self._rows(self.image, address, m, stride), k, array)
         registers = {"M": m, "K": k, "N": n, "A_STRIDE": stride, "A_ADDRESS": address}
-        packed, used = memory.pack_weights(q, s, z, array), _weight_bits(k, n, array)
+        packed, used = memory.pack_weights(weights, array), _weight_bits(k, n, array)
         registers["W_ADDRESS"] = self.put(self._overlaid(packed.weights, used.weights))
         registers["S_ADDRESS"] = self.put(self._overlaid(packed.scales, used.scales))
         if t is None:  # the core does not look at it
@@ -105,7 +106,7 @@ class Products:
         stride = layout.out_stride(n, array) + layout.ALIGNMENT * int(self.rng.integers(0, 2))
         registers |= {"O_ADDRESS": self.take(m * stride, written=True), "O_STRIDE": stride}
         registers["OPERANDS"] = register("OPERANDS").pack(GROUP=array.group, LAYOUT=layout.LAYOUT_VERSION)
-        out = memory.pack_results(mpgemm(a, q, s, z, t=t, config=array), array)
+        out = memory.pack_results(mpgemm(a, weights, t=t, config=array), array)
         command = Command(registers, out[:, : layout.out_row_bytes(n, array)], np.empty(0))
         place = self._results(command, self.image)
         command.before = place.copy()
@@ -186,22 +187,19 @@ class Products:
 
 
 def _act_bits(k: int, array: Config) -> np.ndarray:
-    """Ones in the bits of a row that hold activations."""
-    form = array.act_code
-    if isinstance(form, IntFormat):
-        container = layout.container_bits(array)
-        pattern = sum(((1 << form.bits) - 1) << place for place in range(0, 16, container)) & 0xFFFF
-        ones = memory.pack_acts(np.full((1, k), -1), array)
-        return ones & np.frombuffer(pattern.to_bytes(2, "little") * (ones.size // 2), np.uint8)
-    ones = np.full((1, k), (1 << form.bits) - 1, f"u{form.bits // 8}")
-    return memory.pack_acts(ones.view(float_dtype(form)), array)
+    """Returns ones in the bits of a row that hold activations."""
+    form, container = codec(array.act_code), layout.container_bits(array)
+    pattern = sum(((1 << form.bits) - 1) << place for place in range(0, 16, container)) & 0xFFFF
+    ones = memory.pack_acts(form.decode(np.full((1, k), (1 << form.bits) - 1)), array)
+    return ones & np.frombuffer(pattern.to_bytes(2, "little") * (ones.size // 2), np.uint8)
 
 
 def _weight_bits(k: int, n: int, array: Config) -> memory.PackedWeights:
-    """Ones in the bits that hold weights, scales and zero points."""
-    code = array.weight_code
-    ones = -1 if code.signed else code.max
-    groups = group_count(k, array)
-    scales = np.full((groups, n), 0xFFFF, np.uint16).view(np.float16)
-    zeros = np.full((groups, n), ones) if array.zero_point else None
-    return memory.pack_weights(np.full((k, n), ones), scales, zeros, array)
+    """Returns ones in the bits that hold weights, scales and zero points."""
+
+    def ones(form: IntFormat | FloatFormat, *shape: int) -> np.ndarray:
+        return codec(form).decode(np.full(shape, (1 << form.bits) - 1))
+
+    groups = {each.symbol: ones(each.format, array.matrix.groups(k), n) for each in array.matrix.members}
+    weights = QuantizedMatrix(array.matrix, ones(array.weight_code, k, n), groups)
+    return memory.pack_weights(weights, array)

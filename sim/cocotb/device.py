@@ -6,6 +6,7 @@ from cocotb.triggers import SimTimeoutError, with_timeout
 
 from ...quant.packing.beats import Beats
 from ...spec.array import Config
+from ...spec.streams import inputs
 from .streams import CLOCK_NS, Sink, Source, reset, start_clock
 
 
@@ -15,8 +16,7 @@ class Device:
     def __init__(self, dut, config: Config, rng: np.random.Generator):
         self.dut = dut
         self.config = config
-        names = ["acts", "weights", "scales"] + (["tokens"] if config.token_scale else [])
-        self.sources = {name: Source(dut, name, rng) for name in names}
+        self.sources = {stream.name: Source(dut, stream.name, rng) for stream in inputs(config)}
         self.sink = Sink(dut, "out", rng)
         self.senders: dict = {}
 
@@ -29,8 +29,7 @@ class Device:
     def send(self, beats: Beats) -> None:
         """Begins to offer `beats`, every stream on its own."""
         self.senders = {
-            name: cocotb.start_soon(source.send(getattr(beats, name)))
-            for name, source in self.sources.items()
+            name: cocotb.start_soon(source.send(beats.of(name))) for name, source in self.sources.items()
         }
 
     def stop(self) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import cocotb
 import numpy as np
 
-from ...quant.operands import float_dtype
+from ...quant.codecs import codec
 from ...quant.packing.beats import pack_matmul, unpack_outputs
 from ...spec.array import Config
-from ...spec.formats.numbers import IntFormat
 from .device import Device
+from .player import read_product
 from .seeds import bench_rng
 
 
@@ -27,16 +27,12 @@ async def play(dut):
     device = Device(dut, config, bench_rng())
     await device.start()
     for path in sorted(folder.glob("????.npz")):
-        with np.load(path) as file:
-            operands = dict(file)
-        a, q = operands["a"], operands["q"]
-        if not isinstance(config.act_code, IntFormat):
-            a = a.view(float_dtype(config.act_code))
-        beats = pack_matmul(a, q, operands["s"], operands.get("z"), operands.get("t"), config)
-        m, n = a.shape[0], q.shape[1]
+        product = read_product(path, config)
+        beats = pack_matmul(product.a, product.weights, t=product.t, config=config)
+        m, n = product.m, product.n
         rows = -(-m // config.rows) * -(-n // config.cols) * config.rows
         results, cycles = await device.transfer(beats, rows)
         device.check_all_sent()
-        out = unpack_outputs(results, m, n, config).view(f"u{config.out.bits // 8}")
+        out = codec(config.out).encode(unpack_outputs(results, m, n, config))
         np.savez(path.with_suffix(".partial"), out=out, cycles=cycles)
         path.with_suffix(".partial.npz").rename(path.with_suffix(".out.npz"))

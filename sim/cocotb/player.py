@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ...gen.write import write_design
-from ...quant.operands import Product, float_dtype
+from ...quant.codecs import codec
+from ...quant.matrix import QuantizedMatrix
+from ...quant.operands import Operands
 from ...spec.array import Config
 from ...spec.errors import UserError
-from ...spec.formats.numbers import IntFormat
 from .runner import Simulator, require_simulator, simulate
 
 _POLL_SECONDS = 0.1
@@ -29,7 +30,7 @@ class Played:
 
 
 def play(
-    products: Sequence[Product], config: Config, simulator: Simulator, folder: Path
+    products: Sequence[Operands], config: Config, simulator: Simulator, folder: Path
 ) -> Iterator[Played | None]:
     """Yields the result of each product, in order, as the simulation goes on; None while it goes on.
 
@@ -65,21 +66,39 @@ def play(
                 except TimeoutError:
                     yield None
             with np.load(result) as file:
-                yield Played(file["out"].view(float_dtype(config.out)), int(file["cycles"]))
+                yield Played(codec(config.out).decode(file["out"]), int(file["cycles"]))
         run.result()
 
 
-def _write_job(products: Sequence[Product], config: Config, job: Path) -> list[Path]:
+def _codes(product: Operands) -> dict[str, np.ndarray]:
+    """Returns the operands' codes: NumPy's files know no types of ml_dtypes."""
+    matrix, weights = product.config.matrix, product.weights
+    arrays = {
+        "a": codec(product.config.act_code).encode(product.a),
+        "q": codec(matrix.weight.code).encode(weights.codes),
+    }
+    for member in matrix.members:
+        arrays[member.symbol] = codec(member.format).encode(weights.groups[member.symbol])
+    return arrays if product.t is None else arrays | {"t": product.t}
+
+
+def read_product(path: Path, config: Config) -> Operands:
+    """Reads the operands of a product that `play` wrote."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    matrix = config.matrix
+    groups = {each.symbol: codec(each.format).decode(arrays[each.symbol]) for each in matrix.members}
+    weights = QuantizedMatrix(matrix, codec(matrix.weight.code).decode(arrays["q"]), groups)
+    return Operands(config, codec(config.act_code).decode(arrays["a"]), weights, arrays.get("t"))
+
+
+def _write_job(products: Sequence[Operands], config: Config, job: Path) -> list[Path]:
     """Writes what `mixpe.sim.cocotb.play` reads, in a fresh folder; returns the products' paths."""
     shutil.rmtree(job, ignore_errors=True)
     job.mkdir(parents=True)
     (job / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     paths = []
     for index, product in enumerate(products):
-        operands = {name: value for name, value in vars(product).items() if value is not None}
-        if not isinstance(config.act_code, IntFormat):
-            # NumPy's files know no types of ml_dtypes.
-            operands["a"] = product.a.view(f"u{config.act_bits // 8}")
         paths.append(job / f"{index:04}.npz")
-        np.savez(paths[-1], **operands)
+        np.savez(paths[-1], **_codes(product))
     return paths

@@ -76,3 +76,7 @@ class MatrixFormat:
     def zero_symbol(self) -> str:
         """How formulas name the zero point."""
         return "z[g,n]" if self.has("z") else "0"
+
+    def __str__(self) -> str:
+        members = ", ".join(f"{member.symbol} in {member.format}" for member in self.members)
+        return f"{self.weight} in groups of {self.group} with {members}"

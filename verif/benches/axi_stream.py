@@ -16,7 +16,7 @@ from mixpe.quant.packing.beats import Beats
 from mixpe.quant.samples import random_operands
 from mixpe.sim.cocotb.seeds import bench_rng
 from mixpe.sim.cocotb.streams import CLOCK_NS, cycle, reset, start_clock
-from mixpe.spec.formats.numbers import FP32
+from mixpe.spec.streams import streams
 
 from .matmul import CONFIG, Work, inner_dimensions
 
@@ -24,13 +24,10 @@ BUFFERING = 1
 """Cycles that a receiver's buffer adds to `Config.run_cycles`."""
 
 _BITS = {
-    "acts": CONFIG.rows * CONFIG.lanes * CONFIG.act_bits,
-    "weights": CONFIG.cols * CONFIG.lanes * CONFIG.weight_bits,
-    "scales": CONFIG.cols * (CONFIG.scale.bits + CONFIG.zero_point * CONFIG.weight_bits),
-    **({"tokens": FP32.bits} if CONFIG.token_scale else {}),
-    "out": CONFIG.cols * CONFIG.out.bits,
+    stream.name: sum(field.width for field in stream.fields if field.name != "last")
+    for stream in streams(CONFIG)
 }
-"""Of a beat, less its `last`."""
+"""The width of a beat, less its `last`, of each stream."""
 
 
 class Watch:
@@ -93,7 +90,7 @@ class Bench:
     def send(self, beats: Beats) -> None:
         """Queues `beats`, with noise in the bits above them; a tile's acts are a frame."""
         for name, source in self.sources.items():
-            for frame in self._frames(name, getattr(beats, name), noise=True):
+            for frame in self._frames(name, beats.of(name), noise=True):
                 source.send_nowait(frame)
 
     def drop(self) -> None:

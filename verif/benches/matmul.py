@@ -3,6 +3,7 @@
 The environment variable MIXPE_CONFIG holds the configuration's fields as JSON.
 """
 
+import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
@@ -11,14 +12,17 @@ import cocotb
 import numpy as np
 from cocotb.triggers import RisingEdge
 
+from mixpe.quant.codecs import codec
 from mixpe.quant.golden import mpgemm
-from mixpe.quant.packing.beats import Beats, pack_matmul, pack_outputs, pad_operands
+from mixpe.quant.operands import Operands
+from mixpe.quant.packing.beats import Beats, pack_matmul, pack_outputs
 from mixpe.quant.samples import random_operands
 from mixpe.sim.cocotb.device import Device
 from mixpe.sim.cocotb.seeds import bench_rng
 from mixpe.sim.cocotb.streams import reset
 from mixpe.spec.array import Config
 from mixpe.spec.formats.numbers import IntFormat
+from mixpe.spec.streams import inputs
 
 CONFIG = Config(**json.loads(os.environ["MIXPE_CONFIG"]))
 
@@ -30,12 +34,13 @@ class Work:
     beats: Beats = field(default_factory=Beats)
     results: list[int] = field(default_factory=list)
 
-    def add(self, a, q, s, z, t) -> None:
-        more = pack_matmul(a, q, s, z, t, CONFIG)
-        for name in ("acts", "weights", "scales", "tokens"):
-            getattr(self.beats, name).extend(getattr(more, name))
-        a, q, s, z, t = pad_operands(a, q, s, z, t, CONFIG)
-        self.results.extend(pack_outputs(mpgemm(a, q, s, z, t=t, config=CONFIG), CONFIG))
+    def add(self, a, weights, t) -> None:
+        more = pack_matmul(a, weights, t=t, config=CONFIG)
+        for stream in inputs(CONFIG):
+            self.beats.of(stream.name).extend(more.of(stream.name))
+        padded = Operands(CONFIG, a, weights, t).padded()
+        out = mpgemm(padded.a, padded.weights, t=padded.t, config=CONFIG)
+        self.results.extend(pack_outputs(out, CONFIG))
 
 
 def extreme_activations() -> list:
@@ -45,6 +50,13 @@ def extreme_activations() -> list:
         return [form.min, form.max]
     largest = form.decode(form.largest)
     return [-largest, largest]
+
+
+def extreme_weights() -> list:
+    """The codes of the least and of the greatest weight."""
+    weight = CONFIG.matrix.weight
+    codes = sorted(range(1 << weight.bits), key=weight.plain)
+    return list(codec(weight.code).decode(np.array([codes[0], codes[-1]])))
 
 
 def inner_dimensions() -> list[int]:
@@ -99,10 +111,11 @@ async def extreme_operands(dut):
         work = Work()
         for _ in range(2):
             work.add(*random_operands(rng, CONFIG.rows, k, CONFIG.cols, CONFIG, extreme=True))
-        a, q, s, z, t = random_operands(rng, CONFIG.rows, k, CONFIG.cols, CONFIG)
+        a, weights, t = random_operands(rng, CONFIG.rows, k, CONFIG.cols, CONFIG)
         for act in extreme_activations():
-            for code in (CONFIG.weight_code.min, CONFIG.weight_code.max):
-                work.add(np.full_like(a, act), np.full_like(q, code), s, z, t)
+            for code in extreme_weights():
+                same = dataclasses.replace(weights, codes=np.full_like(weights.codes, code))
+                work.add(np.full_like(a, act), same, t)
         await bench.work(work)
 
 

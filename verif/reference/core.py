@@ -207,10 +207,10 @@ class ReferenceCore:
             **kind(array),
         )
         t = None
-        if array.token_scale:
+        if array.row_members:
             t = memory.unpack_tokens(self._read(command["T_ADDRESS"], layout.token_bytes(m)))
-        q, s, z = memory.unpack_weights(packed)
-        out = mpgemm(memory.unpack_acts(a, k, array), q, s, z, config=array, t=t)
+        weights = memory.unpack_weights(packed)
+        out = mpgemm(memory.unpack_acts(a, k, array), weights, config=array, t=t)
         self.values["BEATS"] += (
             layout.row_strips(m, array) * layout.col_tiles(n, array) * layout.beats(k, array)
         )

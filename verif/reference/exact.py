@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from mixpe.quant.codecs import FLOAT_TYPES
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.spec.array import Config
 from mixpe.spec.formats.numbers import FP16, FP32, FloatFormat
 
@@ -22,7 +24,7 @@ def decode(code: int, fmt: FloatFormat) -> Float:
     """The float that `code`, a bit pattern of `fmt`, stands for."""
     sign, exponent = code >> (fmt.bits - 1), (code >> fmt.fraction_bits) & fmt.exponent_max
     fraction = code & ((1 << fmt.fraction_bits) - 1)
-    if exponent == fmt.exponent_max:
+    if exponent == fmt.exponent_max and fmt.infinities:
         return (sign, NAN if fraction else INF)
     significand = fraction | (1 << fmt.fraction_bits if exponent else 0)
     power = max(exponent, 1) - fmt.bias - fmt.fraction_bits
@@ -70,21 +72,23 @@ def add(x: Float, y: Float) -> Float:
     return round32((total < 0 if total else x[0] & y[0], abs(total)))
 
 
-def reference(a, q, s, z, t, config: Config) -> np.ndarray:
-    """Codes of the output, uint32 [M, N]; P - z*S in Python ints, then rational arithmetic.
+def reference(a, weights: QuantizedMatrix, t, config: Config) -> np.ndarray:
+    """Returns codes of the output, uint32 [M, N]; C in exact rational numbers, then rational arithmetic.
 
-    Operands as of `mixpe.quant.golden.mpgemm`, in arrays; z and t None where `config` has none.
+    Operands as `mixpe.quant.golden.mpgemm` takes them, of integer activations; t may be None.
     """
-    (m, k), n = a.shape, q.shape[1]
+    (m, k), n = a.shape, weights.shape[1]
+    q, z, s = weight_values(weights), weights.groups.get("z"), codes(weights.groups["s"])
     out = np.empty((m, n), np.uint32)
     for i, j in product(range(m), range(n)):
         y = None
         for g, start in enumerate(range(0, k, config.group)):
             group = range(start, min(start + config.group, k))
-            p = sum(int(q[x, j]) * int(a[i, x]) for x in group)
-            c = p - (int(z[g, j]) * sum(int(a[i, x]) for x in group) if z is not None else 0)
-            d = multiply(round32((int(c < 0), Fraction(abs(c)))), decode(int(s.view(np.uint16)[g, j]), FP16))
+            zero = 0 if z is None else int(z[g, j])
+            c = sum((q[x][j] - zero) * int(a[i, x]) for x in group)
+            d = multiply(round32((int(c < 0), Fraction(abs(c)))), decode(int(s[g, j]), FP16))
             y = d if y is None else add(y, d)
+        assert y is not None
         if t is not None:
             y = multiply(y, decode(int(t.view(np.uint32)[i]), FP32))
         out[i, j] = encode(y, config.out)
@@ -92,25 +96,43 @@ def reference(a, q, s, z, t, config: Config) -> np.ndarray:
 
 
 def codes(array: np.ndarray) -> np.ndarray:
-    """The bit patterns of an array of floats, uint32, shape as of `array`."""
+    """Returns the bit patterns of an array of floats, uint32, of the array's shape."""
     return array.view(f"u{array.dtype.itemsize}").astype(np.uint32)
+
+
+def weight_values(weights: QuantizedMatrix) -> list[list[Fraction]]:
+    """Returns the numbers of the weight codes, exactly."""
+    form = weights.format.weight.code
+    if not isinstance(form, FloatFormat):
+        return [[Fraction(int(q)) for q in row] for row in weights.codes]
+    values = [[decode(int(code), form) for code in row] for row in codes(weights.codes)]
+    return [[-magnitude if sign else magnitude for sign, magnitude in row] for row in values]  # type: ignore[misc]
 
 
 def random_operands(
     rng: np.random.Generator, config: Config, m: int, k: int, n: int, scales: str = "any"
-) -> tuple[Any, Any, Any, Any, Any]:
-    """Random a, q, s, z and t for `config`; half of the integers are extremes.
+) -> tuple[Any, QuantizedMatrix, Any]:
+    """Returns random a, weights and t for `config`; half of the integers are extremes.
 
     `scales`: "any" bit pattern, or "plain" numbers.
     """
 
-    def draw(fmt, shape):
-        anything = rng.integers(fmt.min, fmt.max, shape, endpoint=True)
-        return np.where(rng.random(shape) < 0.5, anything, rng.choice([fmt.min, fmt.max, 0], shape))
+    def draw(form, shape):
+        if isinstance(form, FloatFormat):
+            dtype = FLOAT_TYPES[form.name]
+            return rng.integers(0, 1 << form.bits, shape).astype(f"u{dtype.itemsize}").view(dtype)
+        anything = rng.integers(form.min, form.max, shape, endpoint=True)
+        return np.where(rng.random(shape) < 0.5, anything, rng.choice([form.min, form.max, 0], shape))
 
     groups = -(-k // config.group)
     bits = rng.integers(0, 1 << 16, (groups, n), dtype=np.uint16)
-    s = bits.view(np.float16) if scales == "any" else rng.standard_normal((groups, n)).astype(np.float16)
-    z = draw(config.weight_code, (groups, n)) if config.zero_point else None
+    members = {}
+    for member in config.matrix.members:
+        if member.symbol == "s":
+            plain = rng.standard_normal((groups, n)).astype(np.float16)
+            members["s"] = bits.view(np.float16) if scales == "any" else plain
+        else:
+            members[member.symbol] = draw(member.format, (groups, n))
     t = rng.standard_normal(m).astype(np.float32) if config.token_scale else None
-    return draw(config.act, (m, k)), draw(config.weight_code, (k, n)), s, z, t
+    a = draw(config.act_code, (m, k))
+    return a, QuantizedMatrix(config.matrix, draw(config.weight_code, (k, n)), members), t

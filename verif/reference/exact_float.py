@@ -11,11 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from mixpe.quant.operands import float_dtype
+from mixpe.quant.codecs import FLOAT_TYPES
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.spec.array import Config
 from mixpe.spec.formats.numbers import FP16, FP32, FloatFormat
 
-from .exact import INF, NAN, Float, add, codes, decode, encode, multiply, random_operands, round32
+from .exact import (
+    INF,
+    NAN,
+    Float,
+    add,
+    codes,
+    decode,
+    encode,
+    multiply,
+    random_operands,
+    round32,
+    weight_values,
+)
 
 ZERO: Float = (0, Fraction(0))
 
@@ -25,7 +38,7 @@ def decode_act(code: int, form: FloatFormat) -> Float:
     top = form.exponent_max << form.fraction_bits
     if form.infinities or code & top != top:
         return decode(code, form)
-    if ~code & ((1 << form.fraction_bits) - 1) == 0:
+    if form.nans and ~code & ((1 << form.fraction_bits) - 1) == 0:
         return (code >> (form.bits - 1), NAN)
     # The all-ones exponent is one like any other: twice the number with the exponent below it.
     sign, magnitude = decode(code - (1 << form.fraction_bits), form)
@@ -96,11 +109,21 @@ def subtract(x: Float, y: Float) -> Float:
     return add(x, (1 - y[0], y[1]))
 
 
-def float_reference(a, q, s, z, t, config: Config) -> np.ndarray:
-    """Codes of the output, uint32 [M, N]; operands as of `mixpe.quant.golden.mpgemm`, in arrays."""
-    half = 0 if config.weight_signed else 1 << (config.weight_bits - 1)
-    scales = [[decode(int(code), FP16) for code in row] for row in codes(s)]
-    sums: list[list[Float | None]] = [[None] * q.shape[1] for _ in a]
+def float_reference(a, weights: QuantizedMatrix, t, config: Config) -> np.ndarray:
+    """Returns codes of the output, uint32 [M, N]; operands as `mixpe.quant.golden.mpgemm` takes them, of
+    floating-point activations."""
+    form = weights.format.weight.code
+    # The array multiplies integers: unsigned codes lose half their range, numbers are doubled until whole.
+    half = 0 if isinstance(form, FloatFormat) or form.signed else 1 << (form.bits - 1)
+    values = weight_values(weights)
+    unit = 1
+    z = weights.groups.get("z")
+    # Without zero points, those of unsigned codes are 0: -half in the array.
+    subtracts = z is not None or half > 0
+    if isinstance(form, FloatFormat):
+        unit = 1 << (form.bias + form.fraction_bits - 1)
+    scales = [[decode(int(code), FP16) for code in row] for row in codes(weights.groups["s"])]
+    sums: list[list[Float | None]] = [[None] * weights.shape[1] for _ in a]
     for i, row in enumerate(codes(a)):
         for g, start in enumerate(range(0, a.shape[1], config.group)):
             group = range(start, min(start + config.group, a.shape[1]))
@@ -110,21 +133,22 @@ def float_reference(a, q, s, z, t, config: Config) -> np.ndarray:
             if config.fp_scheme == "aligned" and not special:
                 integers, power = aligned_group(acts, config)
             for j, y in enumerate(sums[i]):
-                weights = [int(q[k, j]) - half for k in group]
-                # Without zero points, those of unsigned codes are 0: -half in the array.
+                own = [int(values[k][j] * unit) - half for k in group]
                 zero = (0 if z is None else int(z[g, j])) - half
-                used = None if z is None and config.weight_signed else zero
+                used = zero if subtracts else None
                 if config.fp_scheme == "fp_mac":
-                    c = mac_group(acts, weights, used, config.lanes)
+                    c = mac_group(acts, own, used, config.lanes)
                 elif special:
-                    c = special_group(acts, weights, used)
+                    c = special_group(acts, own, used)
                 else:
-                    exact = sum((w - zero) * x for w, x in zip(weights, integers, strict=True))
+                    exact = sum((w - zero) * x for w, x in zip(own, integers, strict=True))
                     sign, magnitude = round32(integer(exact))
                     c = (sign, magnitude * Fraction(2) ** power)
+                if is_finite(c):
+                    c = (c[0], c[1] / unit)
                 d = multiply(c, scales[g][j])  # one rounding
                 sums[i][j] = d if y is None else add(y, d)
-    out = np.empty((len(sums), q.shape[1]), np.uint32)
+    out = np.empty((len(sums), weights.shape[1]), np.uint32)
     for i, row in enumerate(sums):
         for j, y in enumerate(row):
             assert y is not None
@@ -136,11 +160,12 @@ def float_reference(a, q, s, z, t, config: Config) -> np.ndarray:
 def random_acts(
     rng: np.random.Generator, form: FloatFormat, shape: tuple[int, int], specials: bool = True
 ) -> np.ndarray:
-    """Activations of any bit pattern; without `specials`, finite ones."""
+    """Returns activations of any bit pattern; without `specials`, finite ones."""
     below = 1 << (form.bits - 1) if specials else form.largest + 1
     magnitudes = rng.integers(0, below, shape)
     bits = magnitudes | rng.integers(0, 2, shape) << (form.bits - 1)
-    return bits.astype(f"u{form.bits // 8}").view(float_dtype(form))
+    dtype = FLOAT_TYPES[form.name]
+    return bits.astype(f"u{dtype.itemsize}").view(dtype)
 
 
 def random_float_operands(
@@ -151,7 +176,7 @@ def random_float_operands(
     n: int,
     scales: str = "any",
     specials: bool = True,
-) -> tuple[Any, Any, Any, Any, Any]:
-    """Random a, q, s, z and t for `config`: `random_acts`, the others as of `random_operands`."""
-    _, q, s, z, t = random_operands(rng, config, m, k, n, scales)
-    return random_acts(rng, config.act_float, (m, k), specials), q, s, z, t
+) -> tuple[Any, QuantizedMatrix, Any]:
+    """Returns random a, weights and t for `config`: `random_acts`, the others as in `random_operands`."""
+    _, weights, t = random_operands(rng, config, m, k, n, scales)
+    return random_acts(rng, config.act_float, (m, k), specials), weights, t

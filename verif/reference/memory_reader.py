@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.spec.array import Config
-from mixpe.spec.formats.numbers import IntFormat
+from mixpe.spec.formats.numbers import ACT_FORMATS
 
 from .exact import codes, random_operands
 from .exact_float import random_float_operands
@@ -56,7 +57,7 @@ class Reader:
 
 def random_config(rng: np.random.Generator) -> Config:
     """Any formats, lanes and results; small groups and few columns."""
-    act_format = str(rng.choice(["int", "int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2"]))
+    act_format = str(rng.choice(["int", "int", *ACT_FORMATS]))
     acts: dict[str, Any] = {"act_bits": int(rng.integers(4, 17))}
     flags = ("weight_signed", "zero_point", "token_scale")
     return Config(
@@ -71,12 +72,14 @@ def random_config(rng: np.random.Generator) -> Config:
     )
 
 
-def operands(rng: np.random.Generator, config: Config, m: int, k: int, n: int) -> tuple[Any, ...]:
-    """Random a, q, s, z and t."""
+def operands(
+    rng: np.random.Generator, config: Config, m: int, k: int, n: int
+) -> tuple[Any, QuantizedMatrix, Any]:
+    """Returns random a, weights and t."""
     draw = random_operands if config.act_format == "int" else random_float_operands
     return draw(rng, config, m, k, n)
 
 
-def act_codes(config: Config, a: Any) -> np.ndarray:
-    """Activations as integers: their bits, if they are floating-point numbers."""
-    return a if isinstance(config.act_code, IntFormat) else codes(a)
+def number_codes(values: Any) -> np.ndarray:
+    """Returns numbers as integers: integers as they are, floating-point numbers by their bits."""
+    return values if values.dtype.kind in "iu" else codes(values)

@@ -13,6 +13,7 @@ from mixpe.models.llama import Llama, LlamaConfig
 from mixpe.models.load import load_model
 from mixpe.models.tokenizer import Tokenizer
 from mixpe.quant.golden import mpgemm
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.quant.packing import memory
 from mixpe.spec.array import Config
 from mixpe.support.data import MODELS, folders
@@ -148,14 +149,13 @@ class FakeAccelerator:
         self.array = array
         self.count = 0
 
-    def load_weights(self, q: np.ndarray, s: np.ndarray, z: np.ndarray | None = None) -> memory.PackedWeights:
-        return memory.pack_weights(q, s, z, self.array)
+    def load_weights(self, weights: QuantizedMatrix) -> memory.PackedWeights:
+        return memory.pack_weights(weights, self.array)
 
     def matmul(self, a: np.ndarray, weights: memory.PackedWeights, t: np.ndarray | None = None) -> np.ndarray:
         self.count += 1
         a = memory.unpack_acts(memory.pack_acts(a, self.array), a.shape[1], self.array)
-        q, s, z = memory.unpack_weights(weights)
-        return mpgemm(a, q, s, z, config=self.array, t=t)
+        return mpgemm(a, memory.unpack_weights(weights), config=self.array, t=t)
 
     @property
     def last_counters(self) -> Counters:

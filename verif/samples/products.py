@@ -5,17 +5,16 @@ from typing import NamedTuple
 import numpy as np
 
 from mixpe.quant.golden import mpgemm
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.quant.samples import random_operands
 from mixpe.spec.array import Config
 
 
 class Product(NamedTuple):
-    """Operands as of `mixpe.quant.golden.mpgemm`, and its result."""
+    """Holds operands of `mixpe.quant.golden.mpgemm`, and its result."""
 
     a: np.ndarray
-    q: np.ndarray
-    s: np.ndarray
-    z: np.ndarray | None
+    weights: QuantizedMatrix
     t: np.ndarray | None
     out: np.ndarray
 
@@ -23,9 +22,14 @@ class Product(NamedTuple):
 def random_product(
     rng: np.random.Generator, config: Config, m: int, k: int, n: int, *, extreme: bool = False
 ) -> Product:
-    """`extreme`: operands of corner cases only."""
-    a, q, s, z, t = random_operands(rng, m, k, n, config, extreme=extreme)
-    return Product(a, q, s, z, t, mpgemm(a, q, s, z, config=config, t=t))
+    """Returns a product with random operands; `extreme`: corner cases only."""
+    a, weights, t = random_operands(rng, m, k, n, config, extreme=extreme)
+    return Product(a, weights, t, mpgemm(a, weights, config=config, t=t))
+
+
+def matrix(config: Config, q, s, z=None) -> QuantizedMatrix:
+    """Returns a quantized matrix of codes, scales and, where the format has them, zero points."""
+    return QuantizedMatrix(config.matrix, q, {"s": s} if z is None else {"s": s, "z": z})
 
 
 def same(out: np.ndarray, expected: np.ndarray) -> bool:
