@@ -6,7 +6,7 @@ from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
 from ..spec.layout import LAYOUT_VERSION
-from ..spec.registers import ID_VALUE, REGISTER_MAP_VERSION, constants, register
+from ..spec.registers import ID_VALUE, REGISTER_MAP_VERSION, constants, format_fields, register
 from .registers import Registers
 
 
@@ -60,23 +60,19 @@ def identify(registers: Registers, config: CoreConfig | None) -> Identity:
 
 
 def _learn(registers: Registers) -> Identity:
-    shape, formats, bus = (registers.fields(name) for name in ("SHAPE", "FORMAT", "BUS"))
-    act_format, out_format = (
-        register("FORMAT").field(name).codes[formats[name]] for name in ("ACT_FORMAT", "OUT_FORMAT")
-    )
+    shape, bus = registers.fields("SHAPE"), registers.fields("BUS")
+    try:
+        formats = format_fields(registers.read("FORMAT"))
+    except IndexError:
+        raise UserError("FORMAT of the core names a format that this software does not know") from None
+    # An array that aligns nothing, of floating-point activations, multiplies them as they are.
+    aligned = formats["act_format"] == "int" or formats["align_bits"]
     array = Config(
-        weight_bits=formats["WEIGHT_BITS"],
-        weight_signed=bool(formats["WEIGHT_SIGNED"]),
-        zero_point=bool(formats["ZERO_POINT"]),
-        act_format=act_format,
-        act_bits=formats["ACT_BITS"],
-        fp_scheme="aligned" if act_format == "int" or formats["ALIGN_BITS"] else "fp_mac",
-        align_bits=formats["ALIGN_BITS"],
+        **formats,
+        fp_scheme="aligned" if aligned else "fp_mac",
         group=registers.read("GROUP"),
         rows=shape["ROWS"],
         cols=shape["COLS"],
         lanes=shape["LANES"],
-        out_format=out_format,
-        token_scale=bool(formats["TOKEN_SCALE"]),
     )
     return Identity(array, bus["ADDRESS_BITS"], bus["DATA_BYTES"], bus["QUEUE"])

@@ -33,7 +33,8 @@ def patience_of(identity: Identity) -> int:
     memory answers.
     """
     array = identity.array
-    return _BUS_CYCLES + array.tile_cycles(array.group) + array.fill_cycles(array.group) + array.drain_latency
+    fill = array.scheme.fill_cycles(array.group)
+    return _BUS_CYCLES + array.tile_cycles(array.group) + fill + array.drain_latency
 
 
 class CommandQueue:

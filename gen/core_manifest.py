@@ -138,7 +138,7 @@ def _memory_layout(config: CoreConfig) -> dict[str, Any]:
         "activation_beat_bits": layout.act_beat_bits(array),
         "weight_beat_bits": layout.weight_beat_bits(array),
         "scale_beat_bits": layout.scale_beat_bits(array),
-        "token_bits": layout.TOKEN_BITS if array.token_scale else 0,
+        "token_bits": layout.TOKEN_BITS * len(array.row_members),
         "result_bits": array.out.bits,
         "examples": [
             {

@@ -164,7 +164,7 @@ def _fields(stream: Stream) -> list[dict[str, Any]]:
     found, lsb = [], 0
     for field in stream.fields:
         strides, step = {}, field.format.bits
-        for index, count in reversed(field.counts.items()):
+        for index, count in reversed(list(field.counts.items())):
             strides[index] = step
             step *= count
         terms = "".join(f" + {strides[index]}*{index}" for index in field.counts)

@@ -10,7 +10,7 @@ from ..gen.testbench import operand_testbench
 from ..gen.verilog import convert
 from ..gen.write import design_verilog
 from ..hw.arith.recode import recoded
-from ..hw.array.systolic import element
+from ..hw.array.schemes import circuits
 from ..hw.baselines.floating import FACTOR_PORTS, DequantizeFirstFloatPE, FloatMacPE, float_total
 from ..hw.baselines.integer import (
     SCALE_BITS,
@@ -62,7 +62,7 @@ def make(design: Design) -> Made:
 
 
 _ELEMENTS: dict[str, Callable[[Design, Modules], wiring.Component]] = {
-    "pe": lambda design, modules: element(design.config, modules),
+    "pe": lambda design, modules: circuits(design.config, modules).element(),
     "dequantize_first": lambda design, modules: DequantizeFirstPE(
         design.config, modules, pipelined=design.pipelined
     ),

@@ -70,4 +70,4 @@ def read_bursts(m: int, k: int, n: int, config: CoreConfig) -> float:
     )
     tile = count(cols, layout.weight_tile_bytes(k, array), weights)
     tile += count(cols, layout.scale_tile_bytes(k, array), scales)
-    return rows * (1 if config.resident(k) else cols) + strips * (tile + array.token_scale)
+    return rows * (1 if config.resident(k) else cols) + strips * (tile + len(array.row_members))

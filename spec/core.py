@@ -209,6 +209,6 @@ class CoreConfig:
             "activations": 2 * self.array.rows * self.act_words,
             "weights": self.weight_words,
             "scales": self.scale_words,
-            **({"token scales": 2 * self.token_words} if self.array.token_scale else {}),
+            **({"token scales": 2 * self.token_words} if self.array.row_members else {}),
         }
         return {name: count * self.data_bits for name, count in words.items()}

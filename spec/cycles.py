@@ -58,7 +58,7 @@ def read_words(m: int, k: int, n: int, config: CoreConfig) -> dict[str, int]:
         "weights": strips * cols * weights,
         "scales": strips * cols * scales,
     }
-    if array.token_scale:
+    if array.row_members:
         found["token scales"] = sum(token_words(strip, m, config) for strip in range(strips))
     return found
 
@@ -236,7 +236,7 @@ class _Product:
         activations, and for weights once the first block of activations is there.
         """
         lengths = list(self._first_scales())
-        if self.array.token_scale:
+        if self.array.row_members:
             strips = range(min(2, self.strips))
             lengths += [token_words(strip, self.m, self.config) for strip in strips]
         lengths += self._block(0, 0)
@@ -245,7 +245,7 @@ class _Product:
         before = [*lengths, *self._blocks_ahead()[: self.config.outstanding - 1], weights[0]]
         ends = self._ends(before)
         first_weights = ends[-1] - (weights[0] - 1) * self.word + _WEIGHT_STAGES
-        first_acts = ends[block - 1] + _ACT_STAGES + self.array.fill_cycles(self.k)
+        first_acts = ends[block - 1] + _ACT_STAGES + self.array.scheme.fill_cycles(self.k)
         lost = ends[-1] - ends[0] - sum(before[1:]) * self.word
         # The first tile may have to wait for its last words.
         rest = self._blocks(0, self.config.burst, self.act_words)

@@ -20,7 +20,7 @@ _RANGES = {
     "rows": (1, 128),
     "cols": (1, 128),
 }
-_CHOICES = {
+CHOICES = {
     "weight_format": ("int", *WEIGHT_FORMATS),
     "act_format": ("int", *ACT_FORMATS),
     "fp_scheme": ("aligned", "fp_mac"),
@@ -110,7 +110,7 @@ class Fields:
                 raise UserError(
                     f"{field.name} must be of type {field.type.__name__}, not {value!r}"  # type: ignore[union-attr]
                 )
-        for name, allowed in _CHOICES.items():
+        for name, allowed in CHOICES.items():
             if (value := getattr(self, name)) not in allowed:
                 choices = ", ".join(str(choice) for choice in allowed)
                 raise UserError(f"{name} must be one of {choices}, not {value!r}")

@@ -6,11 +6,15 @@ only. Reading a place that no register has is answered SLVERR, and so is writing
 `writable`.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Any
 
+from .array import Config
 from .core import SIZE_BITS, CoreConfig
+from .fields import CHOICES
 from .layout import ALIGNMENT, LAYOUT_VERSION
 
 REGISTER_MAP_VERSION = 1
@@ -180,9 +184,10 @@ REGISTERS: tuple[Register, ...] = (
             Field("WEIGHT_SIGNED", 4, 1, "codes are two's complement"),
             Field("ZERO_POINT", 5, 1, "groups have zero points"),
             Field("TOKEN_SCALE", 6, 1, "rows have token scales"),
-            Field("OUT_FORMAT", 8, 2, "of results", ("fp32", "fp16", "bf16")),
-            Field("ACT_FORMAT", 12, 3, "of activations", ("int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2")),
+            Field("OUT_FORMAT", 8, 2, "of results", CHOICES["out_format"]),
+            Field("ACT_FORMAT", 12, 3, "of activations", CHOICES["act_format"]),
             Field("ACT_BITS", 16, 5, "of an activation"),
+            Field("WEIGHT_FORMAT", 21, 3, "of weights", CHOICES["weight_format"]),
             Field("ALIGN_BITS", 24, 6, "of an aligned activation; 0: none are aligned"),
         ),
     ),
@@ -294,18 +299,28 @@ def constants(config: CoreConfig) -> Mapping[str, int]:
         "ID": ID_VALUE,
         "VERSION": register("VERSION").pack(LAYOUT=LAYOUT_VERSION, REGISTERS=REGISTER_MAP_VERSION),
         "SHAPE": register("SHAPE").pack(ROWS=array.rows, COLS=array.cols, LANES=array.lanes),
-        "FORMAT": formats.pack(
-            WEIGHT_BITS=array.weight_bits,
-            WEIGHT_SIGNED=int(array.weight_signed),
-            ZERO_POINT=int(array.zero_point),
-            TOKEN_SCALE=int(array.token_scale),
-            OUT_FORMAT=formats.field("OUT_FORMAT").codes.index(array.out_format),
-            ACT_FORMAT=formats.field("ACT_FORMAT").codes.index(array.act_format),
-            ACT_BITS=array.act_bits,
-            ALIGN_BITS=array.align_bits,
-        ),
+        "FORMAT": formats.pack(**{part.name: _code(part, array) for part in formats.fields}),
         "GROUP": array.group,
         "BUS": register("BUS").pack(
             DATA_BYTES=config.word_bytes, ADDRESS_BITS=config.address_bits, QUEUE=config.queue
         ),
     }
+
+
+def _code(part: Field, array: Config) -> int:
+    """Returns the value of a field of FORMAT, which is called after the field of `Config` that it shows."""
+    value = getattr(array, part.name.lower())
+    return part.codes.index(value) if part.codes else int(value)
+
+
+def format_fields(value: int) -> dict[str, Any]:
+    """Returns the fields of `Config` that the value of the register FORMAT shows, by name.
+
+    Raises `IndexError` for a code that this software does not know.
+    """
+    kinds = {each.name: each.type for each in dataclasses.fields(Config)}
+    found: dict[str, Any] = {}
+    for part in register("FORMAT").fields:
+        code, name = (value & part.mask) >> part.lsb, part.name.lower()
+        found[name] = part.codes[code] if part.codes else bool(code) if kinds[name] is bool else code
+    return found

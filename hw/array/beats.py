@@ -18,6 +18,6 @@ class Beat(data.StructLayout):
 def _shape(field: Field):
     """Returns the shape of a field: its elements, in arrays of arrays, the last index innermost."""
     shape: object = Shape(field.format.bits, signed=field.format.twos_complement)
-    for count in reversed(field.counts.values()):
+    for count in reversed(list(field.counts.values())):
         shape = data.ArrayLayout(shape, count)
     return shape

@@ -100,5 +100,5 @@ def _write_job(products: Sequence[Operands], config: Config, job: Path) -> list[
     paths = []
     for index, product in enumerate(products):
         paths.append(job / f"{index:04}.npz")
-        np.savez(paths[-1], **_codes(product))
+        np.savez(paths[-1], allow_pickle=False, **_codes(product))
     return paths

@@ -89,5 +89,5 @@ class WeightFormat:
 FLOAT_WEIGHTS: tuple[FloatFormat, ...] = ()
 """The floating-point formats of weights."""
 
-WEIGHT_FORMATS = {form.name: WeightFormat(form) for form in FLOAT_WEIGHTS}
+WEIGHT_FORMATS: dict[str, WeightFormat] = {form.name: WeightFormat(form) for form in FLOAT_WEIGHTS}
 """The weight formats that are known by name; integers are made of their width."""

@@ -55,7 +55,7 @@ class Integer(Scheme):
         """The sum, then its saved carries."""
         return self.sum_bits + len(self.carry_columns)
 
-    @cached_property
+    @property
     def row_sum_bits(self) -> int:
         return self._group_bits((1, 1))
 
