@@ -19,6 +19,7 @@ FLOAT_TYPES: dict[str, np.dtype] = {
     "bf16": np.dtype(ml_dtypes.bfloat16),
     "fp8_e4m3": np.dtype(ml_dtypes.float8_e4m3fn),
     "fp8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+    "fp6_e3m2": np.dtype(ml_dtypes.float6_e3m2fn),
 }
 """The dtype of each floating-point format."""
 
