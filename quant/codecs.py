@@ -20,6 +20,7 @@ FLOAT_TYPES: dict[str, np.dtype] = {
     "fp8_e4m3": np.dtype(ml_dtypes.float8_e4m3fn),
     "fp8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
     "fp6_e3m2": np.dtype(ml_dtypes.float6_e3m2fn),
+    "fp4_e2m1": np.dtype(ml_dtypes.float4_e2m1fn),
 }
 """The dtype of each floating-point format."""
 

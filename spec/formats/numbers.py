@@ -159,9 +159,10 @@ BF16 = FloatFormat("bf16", exponent_bits=8, fraction_bits=7)
 FP32 = FloatFormat("fp32", exponent_bits=8, fraction_bits=23)
 FP8_E4M3 = FloatFormat("fp8_e4m3", exponent_bits=4, fraction_bits=3, infinities=False)
 FP8_E5M2 = FloatFormat("fp8_e5m2", exponent_bits=5, fraction_bits=2)
+FP4_E2M1 = FloatFormat("fp4_e2m1", exponent_bits=2, fraction_bits=1, infinities=False, nans=False)
 FP6_E3M2 = FloatFormat("fp6_e3m2", exponent_bits=3, fraction_bits=2, infinities=False, nans=False)
 
-FLOAT_FORMATS = {f.name: f for f in (FP32, FP16, BF16, FP8_E4M3, FP8_E5M2, FP6_E3M2)}
+FLOAT_FORMATS = {f.name: f for f in (FP32, FP16, BF16, FP8_E4M3, FP8_E5M2, FP6_E3M2, FP4_E2M1)}
 OUT_FORMATS = {f.name: f for f in (FP32, FP16, BF16)}
 """Of results, and of factors in the dequantizer."""
 ACT_FORMATS = {f.name: f for f in (FP16, BF16, FP8_E4M3, FP8_E5M2, FP6_E3M2)}

@@ -8,7 +8,7 @@ integers times one power of two, which the dequantizer applies with the scale.
 from dataclasses import dataclass
 from functools import cached_property
 
-from .numbers import FloatFormat, IntFormat, signed_bits
+from .numbers import FP4_E2M1, FloatFormat, IntFormat, signed_bits
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class WeightFormat:
         return str(self.code)
 
 
-FLOAT_WEIGHTS: tuple[FloatFormat, ...] = ()
+FLOAT_WEIGHTS: tuple[FloatFormat, ...] = (FP4_E2M1,)
 """The floating-point formats of weights."""
 
 WEIGHT_FORMATS: dict[str, WeightFormat] = {form.name: WeightFormat(form) for form in FLOAT_WEIGHTS}
