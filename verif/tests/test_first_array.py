@@ -1,4 +1,4 @@
-"""docs/first_array.md, done as a new user does it: its files written, its commands typed, its outputs compared."""
+"""docs/first_array.md, done as a new user does it: files written, commands typed, outputs compared."""
 
 import pytest
 
