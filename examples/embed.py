@@ -2,22 +2,29 @@
 
 from amaranth.back import verilog
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from mixpe.hw.array.beats import Beat
+from mixpe import Config
+from mixpe.gen.verilog import convert
 from mixpe.hw.array.top import Top
 from mixpe.hw.element.integer import PE
-from mixpe.spec.array import Config
+from mixpe.hw.modules import Modules
 
 CONFIG = Config(rows=2, cols=3, group=4, zero_point=True)
 
 
 class DotProduct(wiring.Component):
-    """One element as a dot product unit: a pair a cycle while `en` is high; `last` with a vector's last pair.
+    """Computes dot products with one element, a pair a cycle.
 
-    `result` holds the dot product of a vector from the third cycle after its last pair on; `done` is high in
-    that cycle. A vector has at most `config.group` pairs, and `config.lanes` is 1.
+    A vector has at most `config.group` pairs, and `config.lanes` is 1.
+
+    Ports
+    -----
+    weight, act: in, `config.weight_bits` and `config.act_bits`: a pair.
+    en: in: the pair counts. last: in, with it: it is the vector's last pair.
+    result: out, signed: the dot product, from the third cycle after the last pair on.
+    done: out: high in that cycle.
     """
 
     def __init__(self, config: Config):
@@ -40,19 +47,19 @@ class DotProduct(wiring.Component):
 
 
 class Engine(wiring.Component):
-    """An array whose results pass a ReLU: out = max(0, activations x weights), in FP32.
+    """Multiplies on an array whose results pass a ReLU: out = max(0, activations x weights), in FP32.
 
-    Streams as of `mixpe.hw.array.top.Top`.
+    The streams are those of `mixpe.hw.array.top.Top`. With `modules`, equal parts of the array become one
+    module of the Verilog; without it, they are plain submodules, as Amaranth's simulator wants them.
     """
 
-    acts: In(stream.Signature(Beat(CONFIG, "acts")))
-    weights: In(stream.Signature(Beat(CONFIG, "weights")))
-    scales: In(stream.Signature(Beat(CONFIG, "scales")))
-    out: Out(stream.Signature(Beat(CONFIG, "out")))
+    def __init__(self, modules: Modules | None = None):
+        self.top = Top(CONFIG, modules)
+        super().__init__(self.top.signature)
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.top = top = Top(CONFIG)
+        m.submodules.top = top = self.top
         for name in ("acts", "weights", "scales"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(top, name))
         m.d.comb += [
@@ -69,4 +76,4 @@ class Engine(wiring.Component):
 
 if __name__ == "__main__":
     print(verilog.convert(DotProduct(CONFIG), name="dot_product", emit_src=False))
-    print(verilog.convert(Engine(), name="engine", emit_src=False))
+    print(convert("engine", Engine))

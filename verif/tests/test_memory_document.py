@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixpe.quant.golden import mpgemm
+from mixpe import QuantizedMatrix, mpgemm
 from mixpe.quant.packing import memory
 from mixpe.quant.packing.overhead import COLS, GROUPS, LANES, SIZES, WEIGHT_BITS, overhead, tables
 from mixpe.spec import layout
@@ -44,14 +44,14 @@ def test_example(tmp_path, monkeypatch):
     """Its operands give its bytes, and its lines of Python run on them."""
     names: dict[str, Any] = {}
     exec(block("Example", "python"), names)  # noqa: S102
-    a, q, s, z, t, config = (names[name] for name in ("a", "q", "s", "z", "t", "config"))
-    packed = memory.pack_weights(q, s, z, config)
+    a, weights, t, config = (names[name] for name in ("a", "weights", "t", "config"))
+    packed = memory.pack_weights(weights, config)
     regions = {
         "activations": memory.pack_acts(a, config),
         "weights": packed.weights,
         "scales": packed.scales,
         "token scales": memory.pack_tokens(t),
-        "results": memory.pack_results(mpgemm(a, q, s, z, t=t, config=config), config),
+        "results": memory.pack_results(mpgemm(a, weights, t=t, config=config), config),
     }
     shown = shown_regions()
     assert shown.keys() == regions.keys()
@@ -62,7 +62,7 @@ def test_example(tmp_path, monkeypatch):
         assert data.tobytes() == bytes(expected), name
     monkeypatch.chdir(tmp_path)
     exec(block("In Python", "python"), names)  # noqa: S102
-    np.testing.assert_array_equal(names["q"], q)
+    np.testing.assert_array_equal(names["weights"].codes, weights.codes)
     assert names["acts"].tobytes() == regions["activations"].tobytes()
     assert names["out"].shape == (2, 3)
 
@@ -78,7 +78,9 @@ def test_packer_in_c(tmp_path):
         config = random_config(rng)
         m, k, n = (int(rng.integers(1, high)) for high in (4, 50, 25))
         a, q, s, z, _ = operands(rng, config, m, k, n)
-        packed, acts = memory.pack_weights(q, s, z, config), memory.pack_acts(a, config)
+        groups = {"s": s} if z is None else {"s": s, "z": z}
+        packed = memory.pack_weights(QuantizedMatrix(config.matrix, q, groups), config)
+        acts = memory.pack_acts(a, config)
         fields = (config.cols, config.lanes, config.group, config.weight_bits, config.zero_point)
         array, size = (ctypes.c_long * 5)(*fields), [ctypes.c_long(k), ctypes.c_long(n)]
         weights, scales, rows = map(np.zeros_like, (packed.weights, packed.scales, acts))
