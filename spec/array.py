@@ -56,11 +56,6 @@ class Config(Fields):
         return ACT_FORMATS[self.act_format]
 
     @property
-    def scheme(self) -> str:
-        """What an array works on: "integer", "aligned" or "fp_mac"."""
-        return "integer" if self.act_format == "int" else self.fp_scheme
-
-    @property
     def act_normal(self) -> NormalFormat:
         """Format of activations inside an array of scheme "fp_mac"."""
         return normal_format(self.act_float)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
-from .core import SIZE_BITS, CoreConfig
+from .core import GROUP_BITS, SIZE_BITS, CoreConfig
 from .layout import ALIGNMENT, LAYOUT_VERSION
 
 REGISTER_MAP_VERSION = 1
@@ -243,7 +243,7 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         *("OPERANDS", 0x07C, Access.WRITE, "how the weights were packed"),
         fields=(
-            Field("GROUP", 0, 16, "weights that share a scale"),
+            Field("GROUP", 0, GROUP_BITS, "weights that share a scale"),
             Field("LAYOUT", 16, 8, "version of the layout"),
         ),
     ),

@@ -212,8 +212,9 @@ def test_version(mixpe):
     ("arguments", "parts"),
     [
         (["--weight-bits", "1"], ["weight_bits must be 2 to 8, not 1"]),
-        (["--act-bits", "17"], ["act_bits must be 4 to 16, not 17"]),
-        (["--group", "0"], ["group must be 1 to 16384, not 0"]),
+        (["--act-bits", "17"], ["act_bits must be 0 or 4 to 16, not 17"]),
+        (["--group", "-1"], ["group must be 1 to 16777215, not -1; for per-channel", "at least K"]),
+        (["--group", "65536", "--queue", "2"], ["group must be 1 to 65535 for bus axi, not 65536"]),
         (["--rows", "129"], ["rows must be 1 to 128, not 129"]),
         (["--cols=-1"], ["cols must be 1 to 128, not -1"]),
         (["--lanes", "3"], ["lanes must be one of 1, 2, 4, 8, not 3"]),
