@@ -18,7 +18,7 @@ from ..spec.array import Config
 from ..spec.core import SIZE_BITS, CoreConfig
 from ..spec.errors import UserError
 from .llm import check_place, json_option, write_json
-from .options import HELP, config_options
+from .options import HELP, DesignCommand, config_options
 from .simulated import accelerator, core_of
 
 CORE = "core_w4a8_16x16"
@@ -30,7 +30,7 @@ _WIDTH = 100
 """Least columns of tables: a narrow terminal would cut off digits."""
 
 
-@click.command(context_settings=HELP | {"default_map": {"source": CORE}})
+@click.command(cls=DesignCommand, context_settings=HELP | {"default_map": {"source": CORE}})
 @click.option(
     *("--shape", "shapes"),
     multiple=True,

@@ -14,10 +14,10 @@ from ..support.files import write_file
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import read_library
 from ..synth.report import parts, records, table, to_json
-from .options import HELP, config_options, out_dir_option
+from .options import HELP, DesignCommand, config_options, out_dir_option
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=DesignCommand, context_settings=HELP)
 @config_options
 @click.option(
     "--lib",

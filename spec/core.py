@@ -107,7 +107,11 @@ class CoreConfig:
         64, "Sets the words of scales on chip ahead of the array, at least two bursts.", "sw{}"
     )
     queue: int = row(
-        4, "Sets the commands that can wait behind the one under way.", limits=(1, 15), schemes=_AXI, short="q{}"
+        4,
+        "Sets the commands that can wait behind the one under way.",
+        limits=(1, 15),
+        schemes=_AXI,
+        short="q{}",
     )
 
     def __post_init__(self):

@@ -72,8 +72,8 @@ class Fields:
     )
     act_bits: int = row(
         0,
-        "Sets the width of an activation in bits; 0 means 8 for `int`, and the format's own width for others, "
-        "which have no other.",
+        "Sets the width of an activation in bits; 0 means 8 for `int`, and the format's own width for the "
+        "others, which have no other.",
         limits=(4, 16),
         zero=True,
         short="a{}",
@@ -98,8 +98,8 @@ class Fields:
     )
     group: int = row(
         128,
-        "Sets how many weights of one column share a scale (and zero point): K may end in a shorter group, and "
-        f"at least K gives per-channel quantization; `aligned` allows up to {LARGEST_ALIGNED_GROUP}, a core "
+        "Sets how many weights of one column share a scale (and zero point): K may end in a shorter group, "
+        f"and at least K gives per-channel quantization; `aligned` allows up to {LARGEST_ALIGNED_GROUP}, a core "
         "with bus `axi` up to 65535.",
         limits=(1, LARGEST_GROUP),
         short="g{}",
@@ -132,7 +132,8 @@ class Fields:
     )
     target: str = row(
         "asic",
-        "Chooses what the circuit is for: with `fpga`, sums are written with `+`, which becomes carry chains.",
+        "Chooses what the circuit is for: with `fpga`, sums are written with `+`, which becomes carry "
+        "chains.",
         choices=("asic", "fpga"),
         short="{}",
     )
@@ -143,9 +144,7 @@ class Fields:
         schemes=("integer", "aligned"),
         short="acc{}",
     )
-    out_format: str = row(
-        "fp32", "Chooses the format of the result.", choices=tuple(OUT_FORMATS), short="{}"
-    )
+    out_format: str = row("fp32", "Chooses the format of the result.", choices=tuple(OUT_FORMATS), short="{}")
     token_scale: bool = row(
         False, "Multiplies every row of the result by an FP32 scale before it is rounded.", short="t"
     )
@@ -179,9 +178,7 @@ class Fields:
             raise UserError(f"act_bits must be {bits} for act_format {form.name}, not {self.act_bits}")
         if form is None and self.fp_scheme != "aligned":
             raise UserError(f"fp_scheme {self.fp_scheme} needs a floating-point act_format, not int")
-        check_scheme(
-            self, self.scheme, "act_format int" if form is None else f"fp_scheme {self.fp_scheme}"
-        )
+        check_scheme(self, self.scheme, "act_format int" if form is None else f"fp_scheme {self.fp_scheme}")
         if form and self.scheme == "aligned":
             self._settle_align_bits(form)
 

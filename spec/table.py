@@ -24,7 +24,7 @@ class Row:
     limits: least and greatest value. zero: 0 is allowed besides, and stands for a value that is worked out.
     power: only powers of two are allowed.
     schemes: names of the schemes (of an array) or buses (of a core) that the field belongs to; in all others
-        it must have its default. None: it belongs to every one.
+        it must have its default. Empty: it belongs to all.
     short: how a generated name shows a value that is not the default, such as "acc{}"; none if empty.
     hint: what a refusal of a value out of `limits` says besides.
     """
@@ -37,7 +37,7 @@ class Row:
     limits: tuple[int, int] | None = None
     zero: bool = False
     power: bool = False
-    schemes: tuple[str, ...] | None = None
+    schemes: tuple[str, ...] = ()
     short: str = ""
     hint: str = ""
 
@@ -108,5 +108,5 @@ def check_scheme(configuration: Any, scheme: str, words: str) -> None:
     """Raises `UserError` unless the fields that do not belong to `scheme`, called `words`, have defaults."""
     for name, each in rows_of(type(configuration)).items():
         value = getattr(configuration, name)
-        if each.schemes is not None and scheme not in each.schemes and value != each.default:
+        if each.schemes and scheme not in each.schemes and value != each.default:
             raise UserError(f"{name} must be {each.default} for {words}, not {value}")

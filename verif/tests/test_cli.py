@@ -3,15 +3,20 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import tomllib
+from importlib import resources
 from pathlib import Path
 
+import click
 import pytest
 
-from mixpe.cli.main import cli, main
-from mixpe.gen.configurations import CORE_FIELDS, named_designs
+import mixpe.cli.main as main_module
+from mixpe.cli.main import COMMANDS, cli, main
+from mixpe.gen.configurations import CORE_ROWS, named_designs
 from mixpe.gen.write import design_verilog
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
@@ -108,7 +113,7 @@ def test_options_of_a_core(mixpe, tmp_path):
         "scale_words": 16,
         "queue": 2,
     }
-    assert given.keys() == {field.name for field in CORE_FIELDS}
+    assert given.keys() == set(CORE_ROWS)
     options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     status, out, err = mixpe("verilog", *SMALL, *options, "--name", "mine", "--out-dir", "out")
     assert (status, err) == (0, "")
@@ -187,15 +192,46 @@ def test_help(arguments, mixpe):
     assert (status, err) == (0, "")
     assert out.startswith("Usage: mixpe ")
     if arguments[0] != "synth":
-        assert all(name in " ".join(out.split()) for name in named_designs())
+        assert "`mixpe configs` lists" in " ".join(out.split())
 
 
 def test_help_lists_every_command_and_field(mixpe):
-    assert all(f"\n  {name} " in mixpe("--help")[1] for name in cli.commands)
+    assert {path.stem for path in Path(main_module.__file__).parent.glob("*.py")} > COMMANDS.keys()
+    text = mixpe("--help")[1]
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+    assert all(isinstance(cli.get_command(click.Context(cli), name), click.Command) for name in COMMANDS)
     for command in ("verilog", "synth"):
         text = mixpe(command, "--help")[1]
-        names = [*vars(Config()), *(field.name for field in CORE_FIELDS)]
-        assert all(f" --{field.replace('_', '-')} " in text for field in names)
+        assert all(f" --{field.replace('_', '-')} " in text for field in [*vars(Config()), *CORE_ROWS])
+
+
+def test_help_says_what_to_type_first(mixpe):
+    """Three commands, and each of them runs; `verilog` does above."""
+    lines = mixpe("--help")[1].split("Type first:\n")[1].split("\n\n")[0].splitlines()
+    first = [line.removeprefix("    mixpe ").split("   ")[0].split() for line in lines]
+    assert [words[0] for words in first] == ["configs", "verilog", "estimate"]
+    for words in (first[0], first[2]):
+        assert mixpe(*words)[0] == 0
+
+
+def test_configs(mixpe):
+    """A line each, with the shape and the first comment of the file."""
+    status, out, err = mixpe("configs")
+    assert (status, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    assert list(lines) == named_designs()
+    folder = resources.files("mixpe.gen") / "configs"
+    for name, line in lines.items():
+        text = (folder / f"{name}.toml").read_text()
+        comment, fields = text.splitlines()[0], tomllib.loads(text)
+        assert re.fullmatch(r"# [A-Z].{20,}\.", comment)
+        assert line.endswith(comment.removeprefix("# "))
+        assert f" {fields['rows']}x{fields['cols']}, g{fields['group']} " in line
+    arrays, cores = out.index("Arrays\n"), out.index("Cores: ")
+    assert arrays < cores
+    for name in lines:
+        is_core = "[core]" in (folder / f"{name}.toml").read_text()
+        assert (cores < out.index(f"  {name} ")) == is_core
 
 
 def test_version(mixpe):

@@ -54,7 +54,8 @@ def test_group():
     assert [Config(group=group).group for group in (1, 16385, 2**24 - 1)] == [1, 16385, 2**24 - 1]
     for value in (-1, 0, 2**24, 10**30):
         assert refusal(group=value) == (
-            f"group must be 1 to 16777215, not {value}; for per-channel quantization give a group of at least K"
+            f"group must be 1 to 16777215, not {value}; for per-channel quantization give a group of at "
+            "least K"
         )
     assert Config(act_format="fp16", group=16384).group == 16384
     assert Config(act_format="fp16", fp_scheme="fp_mac", group=2**24 - 1).group == 2**24 - 1
