@@ -99,8 +99,8 @@ class Fields:
     group: int = row(
         128,
         "Sets how many weights of one column share a scale (and zero point): K may end in a shorter group, "
-        f"and at least K gives per-channel quantization; `aligned` allows up to {LARGEST_ALIGNED_GROUP}, a core "
-        "with bus `axi` up to 65535.",
+        f"and at least K gives per-channel quantization; `aligned` allows up to {LARGEST_ALIGNED_GROUP}, a "
+        "core with bus `axi` up to 65535.",
         limits=(1, LARGEST_GROUP),
         short="g{}",
         hint="for per-channel quantization give a group of at least K",
