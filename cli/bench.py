@@ -7,9 +7,8 @@ import click
 from rich.console import Console
 
 from ..bench.golden import bench as measure
-from ..gen.configurations import load_design
+from ..gen.configurations import core_of, load_design
 from .options import HELP
-from .simulated import core_of
 
 CORE = "core_w4a8_16x16"
 

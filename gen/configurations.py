@@ -89,6 +89,17 @@ def load_design(source: str = DEFAULT, **overrides: Any) -> Config | CoreConfig:
     return CoreConfig(name=name, array=Config(**array), **(core | own))
 
 
+def core_of(design: Config | CoreConfig) -> CoreConfig:
+    """Returns the core that `design` is, or an array as a core.
+
+    Raises `UserError` if it has no AXI4 masters.
+    """
+    core = design if isinstance(design, CoreConfig) else CoreConfig(array=design)
+    if core.bus != "axi":
+        raise UserError(f"CONFIG must be a core with bus axi, not {core.bus}: {core.name}")
+    return core
+
+
 @cache
 def _packaged() -> dict[str, str]:
     """The packaged files by name, sorted."""
