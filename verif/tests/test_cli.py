@@ -64,7 +64,7 @@ def test_default(mixpe, tmp_path):
     name = "w4a8_16x16_g128"
     status, out, err = mixpe("verilog")
     assert (status, err) == (0, "")
-    names = [f"{name}.v", "manifest.json", f"{name}_tb.v"]
+    names = [f"{name}.v", "manifest.json", f"{name}_tb.v", f"{name}_inst.v", f"{name}_pkg.sv"]
     assert out.splitlines() == [str(Path("build") / name / file) for file in names]
     written = files(tmp_path)
     assert written.keys() == {str(Path("build") / name / file) for file in names}
@@ -81,7 +81,8 @@ def test_options(mixpe, tmp_path):
         *("--out-format", "fp16", "--token-scale", "--out-dir", "some/where"),
     )
     assert (status, err) == (0, "")
-    assert out.splitlines() == ["some/where/mine.v", "some/where/manifest.json", "some/where/mine_tb.v"]
+    names = ("mine.v", "manifest.json", "mine_tb.v", "mine_inst.v", "mine_pkg.sv")
+    assert out.splitlines() == [f"some/where/{name}" for name in names]
     assert files(tmp_path).keys() == set(out.splitlines())
     read = json.loads((tmp_path / "some/where/manifest.json").read_text())
     assert Config(**read["configuration"]) == Config(
@@ -117,14 +118,15 @@ def test_options_of_a_core(mixpe, tmp_path):
     options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     status, out, err = mixpe("verilog", *SMALL, *options, "--name", "mine", "--out-dir", "out")
     assert (status, err) == (0, "")
-    assert out.splitlines() == ["out/mine.v", "out/manifest.json", "out/mine.h"]
+    assert out.splitlines() == ["out/mine.v", "out/manifest.json", "out/mine.h", "out/mine_inst.v"]
     assert files(tmp_path).keys() == set(out.splitlines())
     read = json.loads((tmp_path / "out/manifest.json").read_text())["configuration"]
     read["array"] = Config(**read["array"])
     assert CoreConfig(**read) == CoreConfig(name="mine", array=Config(rows=1, cols=2, group=3), **given)
     status, out, _ = mixpe("verilog", *SMALL, "--bus", "stream")
     name = "stream_w4a8_1x2_g3"
-    assert (status, out.splitlines()) == (0, [f"build/{name}/{name}.v", f"build/{name}/manifest.json"])
+    written = (f"{name}.v", "manifest.json", f"{name}_inst.v", f"{name}_pkg.sv")
+    assert (status, out.splitlines()) == (0, [f"build/{name}/{file}" for file in written])
 
 
 def test_core_file_of_the_user(mixpe, tmp_path):
@@ -134,7 +136,7 @@ def test_core_file_of_the_user(mixpe, tmp_path):
     assert mixpe("verilog", "mine.toml")[0] == 0
     assert files(tmp_path).keys() == {
         "mine.toml",
-        *(f"build/mine/{f}" for f in ("mine.v", "mine.h", "manifest.json")),
+        *(f"build/mine/{f}" for f in ("mine.v", "mine.h", "mine_inst.v", "manifest.json")),
     }
 
 
@@ -161,7 +163,7 @@ def test_second_run_writes_the_same(mixpe, tmp_path):
     first = files(tmp_path)
     assert mixpe("verilog", *SMALL)[0] == 0
     assert files(tmp_path) == first
-    assert len(first) == 3
+    assert len(first) == 5
 
 
 def test_file_mode_follows_the_umask(mixpe, tmp_path):
@@ -179,11 +181,11 @@ def test_installed_command(tmp_path):
     command = [sys.executable, "-m", "mixpe.cli.main", "verilog", *SMALL, "--out-dir", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(files(tmp_path)) == 3
+    assert len(files(tmp_path)) == 5
     command[-2:] = ["--out-dir", "other", "--lanes", "3"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     check_refusal((done.returncode, done.stdout, done.stderr), "lanes must be one of 1, 2, 4, 8, not 3")
-    assert len(files(tmp_path)) == 3
+    assert len(files(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["verilog", "--help"], ["synth", "-h"]])

@@ -176,7 +176,8 @@ def verilog(config: CoreConfig) -> str:
 def test_files(config, tmp_path):
     design = write_design(config, tmp_path)
     name = config.name
-    names = {"verilog": f"{name}.v"} | ({"c_header": f"{name}.h"} if config.bus == "axi" else {})
+    names = {"verilog": f"{name}.v", "instance_template": f"{name}_inst.v"}
+    names |= {"c_header": f"{name}.h"} if config.bus == "axi" else {"payload_package": f"{name}_pkg.sv"}
     assert {path.name for path in design.paths} == {*names.values(), "manifest.json"}
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in design.paths}
     text = design.verilog.read_text()
