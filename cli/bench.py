@@ -1,6 +1,7 @@
 """`mixpe bench`: how fast the golden model and the fast simulation are."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -29,6 +30,8 @@ def bench(golden_only: bool) -> None:
     core_w4a8_16x16 on 32 x 512 x 128 against the cocotb bench of the same Verilog, both under Verilator and
     both watching the rules of the bus, in cycles per second of the processor.
     """
+    if not golden_only:
+        import_module("..bench.speed", __package__)  # what is not installed is said at once
     equal = _golden()
     if not golden_only:
         _simulations()

@@ -2,7 +2,7 @@
 
 import sys
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -34,7 +34,16 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        ctx.obj = cmd_name
         return getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if (text := advice(ctx.obj, error)) is None:
+                raise
+            raise UserError(text) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -67,10 +76,6 @@ def main() -> None:
         _fail(error.format_message())
     except UserError as error:
         _fail(str(error))
-    except ModuleNotFoundError as error:
-        if (text := advice(error)) is None:
-            raise
-        _fail(text)
     except (click.Abort, KeyboardInterrupt):
         click.echo("mixpe: interrupted", err=True)
         sys.exit(130)
