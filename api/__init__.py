@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mixpe.gen.configurations import load_design
     from mixpe.gen.write import write_design
     from mixpe.quant.golden import mpgemm
+    from mixpe.quant.packing.beats import pack_matmul
+    from mixpe.quant.quantize import quantize_activations, quantize_weights
     from mixpe.spec.array import Config
     from mixpe.spec.core import CoreConfig
     from mixpe.spec.errors import UserError
@@ -26,6 +28,9 @@ _HOMES = {
     "UserError": "spec.errors",
     "load_design": "gen.configurations",
     "mpgemm": "quant.golden",
+    "pack_matmul": "quant.packing.beats",
+    "quantize_activations": "quant.quantize",
+    "quantize_weights": "quant.quantize",
     "write_design": "gen.write",
 }
 
@@ -37,6 +42,9 @@ __all__ = [
     "__version__",
     "load_design",
     "mpgemm",
+    "pack_matmul",
+    "quantize_activations",
+    "quantize_weights",
     "write_design",
 ]
 

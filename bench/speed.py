@@ -65,7 +65,7 @@ def cocotb_speeds(config: CoreConfig, shape: Shape, pauses: Sequence[float], fol
     `SimulationError` if the bench fails.
     """
     if find_spec("cocotbext") is None or find_spec("cocotbext.axi") is None:
-        raise UserError("cocotbext-axi is not installed; type: pip install cocotbext-axi")
+        raise UserError("cocotbext-axi is not installed; type: pip install 'mixpe[sim]'")
     folder.mkdir(parents=True, exist_ok=True)
     source, result = folder / f"{config.name}.v", folder.resolve() / "speed.json"
     source.write_text(design_verilog(config), encoding="utf-8")

@@ -1,15 +1,15 @@
 """`mixpe bench`: how fast the golden model and the fast simulation are."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from ..bench.golden import bench as measure
-from ..gen.configurations import load_design
+from ..gen.configurations import core_of, load_design
 from .options import HELP
-from .simulated import core_of
 
 CORE = "core_w4a8_16x16"
 
@@ -30,6 +30,8 @@ def bench(golden_only: bool) -> None:
     core_w4a8_16x16 on 32 x 512 x 128 against the cocotb bench of the same Verilog, both under Verilator and
     both watching the rules of the bus, in cycles per second of the processor.
     """
+    if not golden_only:
+        import_module("..bench.speed", __package__)  # what is not installed is said at once
     equal = _golden()
     if not golden_only:
         _simulations()

@@ -1,8 +1,6 @@
 """`mixpe llm`: text from a language model whose linear layers run on the simulated core."""
 
 import dataclasses
-import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,8 +21,8 @@ from ..models.load import DEFAULT_MODEL, load_model
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
-from ..support.files import write_file
 from .options import HELP
+from .output import check_place, json_option, write_json
 from .simulated import accelerator
 
 CORE = "core_w8a8_16x16_g64"
@@ -48,11 +46,6 @@ def model_options(command: Callable) -> Callable:
         metavar="NAME|PATH",
         help="A known model, or a checkpoint in llama2.c's format.",
     )(command)
-
-
-json_option = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), metavar="FILE", help="Write all figures as JSON."
-)
 
 
 @click.command(context_settings=HELP)
@@ -211,16 +204,3 @@ def _energy_lines(found: Sequence[energy.Figure], macs: int, array: Config, repo
         return [f"energy per token: {each.words(macs, array.group)}" for each in found]
     why = "the report has no element or array like this one's" if reported else "no report (ppa.json)"
     return [f"energy per token: {why}; one comes from: {energy.command(array)}"]
-
-
-def check_place(path: Path) -> None:
-    """Refuses a file that cannot be written before the work, not after it."""
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    if path.is_dir() or (there != path and not there.is_dir()):
-        raise UserError(f"cannot write {path}: {'it is a folder' if path.is_dir() else f'{there} is a file'}")
-    if not os.access(there, os.W_OK):
-        raise UserError(f"cannot write {path}: Permission denied")
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    write_file(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -1,7 +1,6 @@
 """`mixpe matmul`: how fast a core multiplies, measured and by the formulas."""
 
 import dataclasses
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ..bench.throughput import Throughput, measure, memory_needed
+from ..gen.configurations import core_of
 from ..spec.array import Config
-from ..spec.core import SIZE_BITS, CoreConfig
+from ..spec.core import CoreConfig
 from ..spec.errors import UserError
-from .llm import check_place, json_option, write_json
-from .options import HELP, config_options
-from .simulated import accelerator, core_of
+from .options import HELP, DesignCommand, config_options
+from .output import check_place, json_option, write_json
+from .products import memory_options, memory_words, product
+from .simulated import accelerator
 
 CORE = "core_w4a8_16x16"
 
@@ -30,7 +31,7 @@ _WIDTH = 100
 """Least columns of tables: a narrow terminal would cut off digits."""
 
 
-@click.command(context_settings=HELP | {"default_map": {"source": CORE}})
+@click.command(cls=DesignCommand, context_settings=HELP | {"default_map": {"source": CORE}})
 @click.option(
     *("--shape", "shapes"),
     multiple=True,
@@ -39,25 +40,14 @@ _WIDTH = 100
     metavar="MxKxN",
     help="A product; may be given again.",
 )
-@click.option("--latency", type=int, default=40, show_default=True, metavar="CYCLES", help="Of a read.")
-@click.option(
-    "--write-latency", type=int, default=20, show_default=True, metavar="CYCLES", help="Of a write's answer."
-)
-@click.option(
-    "--bandwidth",
-    type=float,
-    metavar="BYTES",
-    help="Of reads and writes together, in a cycle [a word each way].",
-)
+@memory_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the operands.")
 @json_option
 @config_options
 def matmul(
     config: Config | CoreConfig,
     shapes: tuple[str, ...],
-    latency: int,
-    write_latency: int,
-    bandwidth: float | None,
+    memory: dict[str, Any],
     seed: int,
     json_file: Path | None,
 ) -> None:
@@ -68,15 +58,12 @@ def matmul(
     of the array's multiplications that were asked for, and the roofline: cycles of the array alone, of memory
     alone, and which of them bounds the product. CONFIG is core_w4a8_16x16 if none is given.
     """
-    products = [_sizes(shape) for shape in shapes]
+    products = [product("--shape", shape) for shape in shapes]
     core = core_of(config)
     if seed < 0:
         raise UserError(f"--seed must be at least 0, not {seed}")
-    if bandwidth is not None and not 0 < bandwidth < float("inf"):
-        raise UserError(f"--bandwidth must be a number of bytes above 0, not {bandwidth:g}")
     if json_file:
         check_place(json_file)
-    memory = {"latency": latency, "write_latency": write_latency, "bytes_per_cycle": bandwidth}
     size = max(memory_needed(core, sizes) for sizes in products)
     rng = np.random.default_rng(seed)
     found = []
@@ -97,23 +84,8 @@ def matmul(
     click.echo("all results equal the golden model bit for bit; beats and bytes equal the formulas")
 
 
-def _sizes(shape: str) -> tuple[int, int, int]:
-    parts = re.fullmatch(r"(\d+)x(\d+)x(\d+)", shape, re.ASCII)
-    sizes = [int(part) for part in parts.groups()] if parts else []
-    most = (1 << SIZE_BITS) - 1
-    if not sizes or not all(1 <= size <= most for size in sizes):
-        raise UserError(f"--shape must be MxKxN, each 1 to {most}, not {shape!r}")
-    m, k, n = sizes
-    return m, k, n
-
-
 def _print(core: CoreConfig, memory: dict[str, Any], found: Sequence[Throughput]) -> None:
-    bandwidth = memory["bytes_per_cycle"]
-    speed = "a word each way" if bandwidth is None else f"{bandwidth:g} bytes"
-    click.echo(
-        f"{core.name}: words of {core.data_bits} bits; memory: latency {memory['latency']} to read, "
-        f"{memory['write_latency']} to write, {speed} a cycle"
-    )
+    click.echo(f"{core.name}: words of {core.data_bits} bits; {memory_words(memory)}")
     console = Console(highlight=False)
     console.width = max(console.width, _WIDTH)
     console.print(_roofline(found))

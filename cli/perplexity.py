@@ -16,8 +16,9 @@ from ..models.llama import Llama
 from ..models.load import load_model
 from ..spec.array import Config
 from ..spec.errors import UserError
-from .llm import check_place, json_option, model_options, write_json
+from .llm import model_options
 from .options import HELP
+from .output import check_place, json_option, write_json
 
 WEIGHT_BITS = (8, 4, 3, 2)
 

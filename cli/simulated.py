@@ -11,17 +11,7 @@ from rich.console import Console
 from ..driver.accelerator import Accelerator
 from ..driver.command import CommandError, HangError
 from ..driver.transport import RegisterError
-from ..spec.array import Config
 from ..spec.core import CoreConfig
-from ..spec.errors import UserError
-
-
-def core_of(design: Config | CoreConfig) -> CoreConfig:
-    """The core that `design` is, or an array as a core. Raises `UserError` if it has no AXI4 masters."""
-    core = design if isinstance(design, CoreConfig) else CoreConfig(array=design)
-    if core.bus != "axi":
-        raise UserError(f"CONFIG must be a core with bus axi, not {core.bus}: {core.name}")
-    return core
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from ..support.files import write_file
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import read_library
 from ..synth.report import parts, records, table, to_json
-from .options import HELP, config_options, out_dir_option
+from ..synth.yosys import require_yosys
+from .options import HELP, DesignCommand, config_options, out_dir_option
 
 
-@click.command(context_settings=HELP)
+@click.command(cls=DesignCommand, context_settings=HELP)
 @config_options
 @click.option(
     "--lib",
@@ -38,6 +39,7 @@ def synth(
     On-chip memories of a core are listed with their sizes: a chip takes them from a memory compiler, so they
     count as no cells and no area.
     """
+    require_yosys()
     recipe = Recipe(flatten=flatten, booth=booth)
     out_dir = out_dir or Path("build") / config.name
     with tempfile.TemporaryDirectory(prefix="mixpe-synth-") as temporary:

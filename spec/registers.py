@@ -13,9 +13,11 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from .array import Config
-from .core import SIZE_BITS, CoreConfig
-from .fields import CHOICES
+from .core import GROUP_BITS, SIZE_BITS, CoreConfig
 from .layout import ALIGNMENT, LAYOUT_VERSION
+from .table import rows_of
+
+_CHOICES = rows_of(Config)
 
 REGISTER_MAP_VERSION = 1
 ADDRESS_BITS = 10
@@ -184,10 +186,10 @@ REGISTERS: tuple[Register, ...] = (
             Field("WEIGHT_SIGNED", 4, 1, "codes are two's complement"),
             Field("ZERO_POINT", 5, 1, "groups have zero points"),
             Field("TOKEN_SCALE", 6, 1, "rows have token scales"),
-            Field("OUT_FORMAT", 8, 2, "of results", CHOICES["out_format"]),
-            Field("ACT_FORMAT", 12, 3, "of activations", CHOICES["act_format"]),
+            Field("OUT_FORMAT", 8, 2, "of results", _CHOICES["out_format"].choices),
+            Field("ACT_FORMAT", 12, 3, "of activations", _CHOICES["act_format"].choices),
             Field("ACT_BITS", 16, 5, "of an activation"),
-            Field("WEIGHT_FORMAT", 21, 3, "of weights", CHOICES["weight_format"]),
+            Field("WEIGHT_FORMAT", 21, 3, "of weights", _CHOICES["weight_format"].choices),
             Field("ALIGN_BITS", 24, 6, "of an aligned activation; 0: none are aligned"),
         ),
     ),
@@ -248,7 +250,7 @@ REGISTERS: tuple[Register, ...] = (
     Register(
         *("OPERANDS", 0x07C, Access.WRITE, "how the weights were packed"),
         fields=(
-            Field("GROUP", 0, 16, "weights that share a scale"),
+            Field("GROUP", 0, GROUP_BITS, "weights that share a scale"),
             Field("LAYOUT", 16, 8, "version of the layout"),
         ),
     ),

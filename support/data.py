@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import pooch
-
 from ..spec.errors import UserError
 
 VARIABLE = "MIXPE_DATA"
@@ -203,6 +201,8 @@ def _content_sha256(path: Path, _size: int, _mtime: int) -> str:
 
 def _download(known: KnownFile, path: Path) -> None:
     """Fetch a file and put it at `path` in one step. Raises OSError, or ValueError for another SHA-256."""
+    import pooch  # of an extra: files that are there do without it
+
     path.parent.mkdir(parents=True, exist_ok=True)
     pooch.get_logger().setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..spec.errors import UserError
@@ -23,6 +24,12 @@ _ERROR = re.compile(
 
 class SynthesisError(UserError):
     """Yosys refuses the design or the library. The message is one line with Yosys's own words."""
+
+
+def require_yosys() -> None:
+    """Raises `ModuleNotFoundError` unless native Yosys is installed."""
+    if find_spec("pyosys") is None:
+        raise ModuleNotFoundError("No module named 'pyosys'", name="pyosys")
 
 
 def yosys_version() -> str:

@@ -40,7 +40,7 @@ class Aligned(Integer):
 
     def fill_cycles(self, k: int) -> int:
         """Aligning needs a group's largest exponent first, and later groups in the meantime."""
-        return self.config.beats(k)[0] + ALIGN_STAGES
+        return self.config.first_beats(k) + ALIGN_STAGES
 
     @property
     def latencies(self) -> dict[str, int]:

@@ -26,7 +26,7 @@ ODD = (
     Config(rows=1, cols=1),
     Config(rows=1, cols=3, group=1),
     Config(rows=3, cols=1, group=7, lanes=2),
-    Config(rows=2, cols=5, group=16384, act_bits=16, weight_bits=8),
+    Config(rows=2, cols=5, group=(1 << 24) - 1, act_bits=16, weight_bits=8),
     Config(rows=5, cols=2, group=32, weight_bits=2, act_bits=4, lanes=8, out_format="bf16"),
     Config(rows=4, cols=4, group=32, weight_signed=False, zero_point=True, lanes=4, out_format="fp16"),
     Config(rows=4, cols=4, group=32, weight_signed=False, weight_bits=3, datapath="multiplier"),

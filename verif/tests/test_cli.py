@@ -3,15 +3,20 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import tomllib
+from importlib import resources
 from pathlib import Path
 
+import click
 import pytest
 
-from mixpe.cli.main import cli, main
-from mixpe.gen.configurations import CORE_FIELDS, named_designs
+import mixpe.cli.main as main_module
+from mixpe.cli.main import COMMANDS, cli, main
+from mixpe.gen.configurations import CORE_ROWS, named_designs
 from mixpe.gen.write import design_verilog
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
@@ -59,7 +64,7 @@ def test_default(mixpe, tmp_path):
     name = "w4a8_16x16_g128"
     status, out, err = mixpe("verilog")
     assert (status, err) == (0, "")
-    names = [f"{name}.v", "manifest.json", f"{name}_tb.v"]
+    names = [f"{name}.v", "manifest.json", f"{name}_tb.v", f"{name}_inst.v", f"{name}_pkg.sv"]
     assert out.splitlines() == [str(Path("build") / name / file) for file in names]
     written = files(tmp_path)
     assert written.keys() == {str(Path("build") / name / file) for file in names}
@@ -76,7 +81,8 @@ def test_options(mixpe, tmp_path):
         *("--out-format", "fp16", "--token-scale", "--out-dir", "some/where"),
     )
     assert (status, err) == (0, "")
-    assert out.splitlines() == ["some/where/mine.v", "some/where/manifest.json", "some/where/mine_tb.v"]
+    names = ("mine.v", "manifest.json", "mine_tb.v", "mine_inst.v", "mine_pkg.sv")
+    assert out.splitlines() == [f"some/where/{name}" for name in names]
     assert files(tmp_path).keys() == set(out.splitlines())
     read = json.loads((tmp_path / "some/where/manifest.json").read_text())
     assert Config(**read["configuration"]) == Config(
@@ -108,18 +114,19 @@ def test_options_of_a_core(mixpe, tmp_path):
         "scale_words": 16,
         "queue": 2,
     }
-    assert given.keys() == {field.name for field in CORE_FIELDS}
+    assert given.keys() == set(CORE_ROWS)
     options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     status, out, err = mixpe("verilog", *SMALL, *options, "--name", "mine", "--out-dir", "out")
     assert (status, err) == (0, "")
-    assert out.splitlines() == ["out/mine.v", "out/manifest.json", "out/mine.h"]
+    assert out.splitlines() == ["out/mine.v", "out/manifest.json", "out/mine.h", "out/mine_inst.v"]
     assert files(tmp_path).keys() == set(out.splitlines())
     read = json.loads((tmp_path / "out/manifest.json").read_text())["configuration"]
     read["array"] = Config(**read["array"])
     assert CoreConfig(**read) == CoreConfig(name="mine", array=Config(rows=1, cols=2, group=3), **given)
     status, out, _ = mixpe("verilog", *SMALL, "--bus", "stream")
     name = "stream_w4a8_1x2_g3"
-    assert (status, out.splitlines()) == (0, [f"build/{name}/{name}.v", f"build/{name}/manifest.json"])
+    written = (f"{name}.v", "manifest.json", f"{name}_inst.v", f"{name}_pkg.sv")
+    assert (status, out.splitlines()) == (0, [f"build/{name}/{file}" for file in written])
 
 
 def test_core_file_of_the_user(mixpe, tmp_path):
@@ -129,7 +136,7 @@ def test_core_file_of_the_user(mixpe, tmp_path):
     assert mixpe("verilog", "mine.toml")[0] == 0
     assert files(tmp_path).keys() == {
         "mine.toml",
-        *(f"build/mine/{f}" for f in ("mine.v", "mine.h", "manifest.json")),
+        *(f"build/mine/{f}" for f in ("mine.v", "mine.h", "mine_inst.v", "manifest.json")),
     }
 
 
@@ -156,7 +163,7 @@ def test_second_run_writes_the_same(mixpe, tmp_path):
     first = files(tmp_path)
     assert mixpe("verilog", *SMALL)[0] == 0
     assert files(tmp_path) == first
-    assert len(first) == 3
+    assert len(first) == 5
 
 
 def test_file_mode_follows_the_umask(mixpe, tmp_path):
@@ -174,11 +181,11 @@ def test_installed_command(tmp_path):
     command = [sys.executable, "-m", "mixpe.cli.main", "verilog", *SMALL, "--out-dir", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(files(tmp_path)) == 3
+    assert len(files(tmp_path)) == 5
     command[-2:] = ["--out-dir", "other", "--lanes", "3"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     check_refusal((done.returncode, done.stdout, done.stderr), "lanes must be one of 1, 2, 4, 8, not 3")
-    assert len(files(tmp_path)) == 3
+    assert len(files(tmp_path)) == 5
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["verilog", "--help"], ["synth", "-h"]])
@@ -187,15 +194,46 @@ def test_help(arguments, mixpe):
     assert (status, err) == (0, "")
     assert out.startswith("Usage: mixpe ")
     if arguments[0] != "synth":
-        assert all(name in " ".join(out.split()) for name in named_designs())
+        assert "`mixpe configs` lists" in " ".join(out.split())
 
 
 def test_help_lists_every_command_and_field(mixpe):
-    assert all(f"\n  {name} " in mixpe("--help")[1] for name in cli.commands)
+    assert {path.stem for path in Path(main_module.__file__).parent.glob("*.py")} > COMMANDS.keys()
+    text = mixpe("--help")[1]
+    assert all(f"\n  {name} " in text for name in COMMANDS)
+    assert all(isinstance(cli.get_command(click.Context(cli), name), click.Command) for name in COMMANDS)
     for command in ("verilog", "synth"):
         text = mixpe(command, "--help")[1]
-        names = [*vars(Config()), *(field.name for field in CORE_FIELDS)]
-        assert all(f" --{field.replace('_', '-')} " in text for field in names)
+        assert all(f" --{field.replace('_', '-')} " in text for field in [*vars(Config()), *CORE_ROWS])
+
+
+def test_help_says_what_to_type_first(mixpe):
+    """Three commands, and each of them runs; `verilog` does above."""
+    lines = mixpe("--help")[1].split("Type first:\n")[1].split("\n\n")[0].splitlines()
+    first = [line.removeprefix("    mixpe ").split("   ")[0].split() for line in lines]
+    assert [words[0] for words in first] == ["configs", "verilog", "estimate"]
+    for words in (first[0], first[2]):
+        assert mixpe(*words)[0] == 0
+
+
+def test_configs(mixpe):
+    """A line each, with the shape and the first comment of the file."""
+    status, out, err = mixpe("configs")
+    assert (status, err) == (0, "")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
+    assert list(lines) == named_designs()
+    folder = resources.files("mixpe.gen") / "configs"
+    for name, line in lines.items():
+        text = (folder / f"{name}.toml").read_text()
+        comment, fields = text.splitlines()[0], tomllib.loads(text)
+        assert re.fullmatch(r"# [A-Z].{20,}\.", comment)
+        assert line.endswith(comment.removeprefix("# "))
+        assert f" {fields['rows']}x{fields['cols']}, g{fields['group']} " in line
+    arrays, cores = out.index("Arrays\n"), out.index("Cores: ")
+    assert arrays < cores
+    for name in lines:
+        is_core = "[core]" in (folder / f"{name}.toml").read_text()
+        assert (cores < out.index(f"  {name} ")) == is_core
 
 
 def test_version(mixpe):
@@ -212,8 +250,9 @@ def test_version(mixpe):
     ("arguments", "parts"),
     [
         (["--weight-bits", "1"], ["weight_bits must be 2 to 8, not 1"]),
-        (["--act-bits", "17"], ["act_bits must be 4 to 16, not 17"]),
-        (["--group", "0"], ["group must be 1 to 16384, not 0"]),
+        (["--act-bits", "17"], ["act_bits must be 0 or 4 to 16, not 17"]),
+        (["--group", "-1"], ["group must be 1 to 16777215, not -1; for per-channel", "at least K"]),
+        (["--group", "65536", "--queue", "2"], ["group must be 1 to 65535 for bus axi, not 65536"]),
         (["--rows", "129"], ["rows must be 1 to 128, not 129"]),
         (["--cols=-1"], ["cols must be 1 to 128, not -1"]),
         (["--lanes", "3"], ["lanes must be one of 1, 2, 4, 8, not 3"]),

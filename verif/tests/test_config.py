@@ -31,8 +31,6 @@ def refusal(**values: Any) -> str:
     ("field", "low", "high"),
     [
         ("weight_bits", 2, 8),
-        ("act_bits", 4, 16),
-        ("group", 1, 16384),
         ("rows", 1, 128),
         ("cols", 1, 128),
         ("acc_bits", 0, 48),
@@ -43,6 +41,28 @@ def test_range(field, low, high):
         assert getattr(Config(**{field: value}), field) == value
     for value in (low - 1, high + 1, -high, 10**30):
         assert refusal(**{field: value}) == f"{field} must be {low} to {high}, not {value}"
+
+
+def test_act_bits_of_integers():
+    assert [Config(act_bits=bits).act_bits for bits in (0, 4, 16)] == [8, 4, 16]
+    for value in (-1, 3, 17, 10**30):
+        assert refusal(act_bits=value) == f"act_bits must be 0 or 4 to 16, not {value}"
+
+
+def test_group():
+    """A refusal says how to ask for per-channel quantization."""
+    assert [Config(group=group).group for group in (1, 16385, 2**24 - 1)] == [1, 16385, 2**24 - 1]
+    for value in (-1, 0, 2**24, 10**30):
+        assert refusal(group=value) == (
+            f"group must be 1 to 16777215, not {value}; for per-channel quantization give a group of at "
+            "least K"
+        )
+    assert Config(act_format="fp16", group=16384).group == 16384
+    assert Config(act_format="fp16", fp_scheme="fp_mac", group=2**24 - 1).group == 2**24 - 1
+    assert refusal(act_format="fp16", group=16385) == (
+        "group must be 1 to 16384 for fp_scheme aligned, not 16385: the array holds a group of every row in "
+        "memory"
+    )
 
 
 def test_lanes():
@@ -268,7 +288,7 @@ def test_longest_derived_names(act_format):
         "act_format": act_format,
         "act_bits": 16 if act_format == "int" else 0,
         "align_bits": 0 if act_format == "int" else 19,
-        "group": 16384,
+        "group": 2**24 - 1 if act_format == "int" else 16384,
         "rows": 128,
         "cols": 128,
         "lanes": 8,

@@ -114,6 +114,14 @@ def test_a_beat_fits_in_a_word(array, beat):
         assert refusal(array=array, data_bits=64) == expected
 
 
+def test_group_fits_in_its_register():
+    assert CoreConfig(array=Config(group=65535)).array.group == 65535
+    assert CoreConfig(array=Config(group=65536), bus="stream").array.group == 65536
+    assert refusal(array=Config(group=65536)) == (
+        "group must be 1 to 65535 for bus axi, not 65536: the register field OPERANDS.GROUP has 16 bits"
+    )
+
+
 def test_bus():
     assert refusal(bus="apb") == "bus must be one of axi, stream, not 'apb'"
 

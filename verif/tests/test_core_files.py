@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from mixpe.gen.configurations import CORE_FIELDS, load_config, load_design, named_configurations, named_cores
+from mixpe.gen.configurations import CORE_ROWS, load_config, load_design, named_configurations, named_cores
 from mixpe.gen.core_manifest import core_manifest
 from mixpe.gen.manifest import array_facts, streams
 from mixpe.gen.registers import c_header
@@ -147,13 +147,13 @@ def test_names_tell_designs_apart():
     """Every field of a core stands in the name that describes it."""
     sizes = {"data_bits": 256, "address_bits": 64, "burst": 8, "outstanding": 4, "act_words": 64}
     sizes |= {"weight_words": 64, "scale_words": 128, "queue": 2}
-    assert {"bus", *sizes} == {field.name for field in CORE_FIELDS}
+    assert {"bus", *sizes} == set(CORE_ROWS)
     cores = [CoreConfig(), CoreConfig(bus="stream"), *(CoreConfig(**{name: sizes[name]}) for name in sizes)]
     assert len({core.name for core in cores}) == len(cores)
 
 
 def test_fields_have_names_of_their_own():
-    assert not {field.name for field in CORE_FIELDS} & {field.name for field in fields(Config)}
+    assert not set(CORE_ROWS) & {field.name for field in fields(Config)}
 
 
 def test_names_of_memories():
@@ -176,7 +176,8 @@ def verilog(config: CoreConfig) -> str:
 def test_files(config, tmp_path):
     design = write_design(config, tmp_path)
     name = config.name
-    names = {"verilog": f"{name}.v"} | ({"c_header": f"{name}.h"} if config.bus == "axi" else {})
+    names = {"verilog": f"{name}.v", "instance_template": f"{name}_inst.v"}
+    names |= {"c_header": f"{name}.h"} if config.bus == "axi" else {"payload_package": f"{name}_pkg.sv"}
     assert {path.name for path in design.paths} == {*names.values(), "manifest.json"}
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in design.paths}
     text = design.verilog.read_text()

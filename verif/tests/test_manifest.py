@@ -33,7 +33,13 @@ def test_manifest_file(tmp_path):
     read = json.loads(design.manifest.read_text())
     text = design.verilog.read_bytes()
     assert read["verilog_sha256"] == hashlib.sha256(text).hexdigest()
-    files = {"verilog": design.verilog.name, "testbench": f"{EVERYTHING.name}_tb.v"}
+    ends = {
+        "verilog": ".v",
+        "testbench": "_tb.v",
+        "instance_template": "_inst.v",
+        "payload_package": "_pkg.sv",
+    }
+    files = {kind: f"{EVERYTHING.name}{end}" for kind, end in ends.items()}
     assert read == json.loads(json.dumps(manifest(EVERYTHING, text.decode(), files)))
     assert read["top"] == "everything"
     assert read["files"] == files

@@ -32,7 +32,7 @@ CORES = {
     "lanes do not divide": core(Config(rows=2, cols=5, group=30, lanes=4, act_bits=16, weight_bits=8)),
     "ragged, less than a beat": core(Config(rows=2, cols=1, group=7, lanes=8, act_bits=4, weight_bits=2)),
     "three": core(Config(rows=2, cols=128, group=3, lanes=2, weight_bits=8, zero_point=True), 64),
-    "largest group": core(Config(rows=2, cols=2, group=16384, lanes=2)),
+    "largest group": core(Config(rows=2, cols=2, group=65535, lanes=2)),
     "next to the largest": core(Config(rows=2, cols=2, group=16383, lanes=2)),
 }
 

@@ -80,5 +80,5 @@ def test_bench_that_fails(mixpe, monkeypatch):
 
 def test_without_cocotbext(monkeypatch, tmp_path):
     monkeypatch.setattr(speed, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"^cocotbext-axi is not installed; type: pip install cocotbext-axi$"):
+    with pytest.raises(UserError, match=r"^cocotbext-axi is not installed; type: pip install 'mixpe\[sim\]'"):
         cocotb_speeds(CORE, SHAPE, [0.0], tmp_path)

@@ -1,7 +1,6 @@
 """The plain Verilog testbench, as a user without Python runs it."""
 
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,28 +10,8 @@ from mixpe.gen.manifest import manifest
 from mixpe.gen.testbench import testbench as plain_testbench
 from mixpe.gen.write import design_verilog
 from mixpe.spec.array import Config
+from verif.harness.testbench import run_testbench
 from verif.samples.arrays import SMALL, modules, verilog
-
-
-def run_testbench(design: str, bench: str, folder: Path) -> list[str]:
-    """Compiles as a user would, without one warning; returns what the simulation prints."""
-    (folder / "design.v").write_text(design)
-    (folder / "bench.v").write_text(bench)
-    compiled = subprocess.run(
-        ["iverilog", "-g2001", "-Wall", "-o", "bench", "design.v", "bench.v"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
-    run = subprocess.run(
-        ["vvp", "-n", "bench"], cwd=folder, capture_output=True, text=True, timeout=120, check=True
-    )
-    assert not run.stderr
-    lines = run.stdout.splitlines()
-    assert sum(line.startswith(("PASS", "FAIL")) for line in lines) == 1, run.stdout
-    return lines
 
 
 @pytest.mark.parametrize("config", SMALL.values(), ids=SMALL)

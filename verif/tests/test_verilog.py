@@ -24,8 +24,11 @@ CORES = {
 @pytest.mark.parametrize(
     ("config", "names"),
     [
-        (EVERYTHING, {"everything.v", "everything_tb.v", "manifest.json"}),
-        (CORES["core"], {"mine.v", "mine.h", "manifest.json"}),
+        (
+            EVERYTHING,
+            {"manifest.json", *(f"everything{end}" for end in (".v", "_tb.v", "_inst.v", "_pkg.sv"))},
+        ),
+        (CORES["core"], {"mine.v", "mine.h", "mine_inst.v", "manifest.json"}),
     ],
     ids=["array", "core"],
 )
