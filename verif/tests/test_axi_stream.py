@@ -9,7 +9,8 @@ import pytest
 from amaranth.sim import Simulator as AmaranthSimulator
 
 from mixpe.gen.write import design_verilog
-from mixpe.hw.core.axi_stream import Buffer, axis_members
+from mixpe.hw.core.axi_stream import axis_members
+from mixpe.hw.streams import SkidBuffer
 from mixpe.sim.cocotb.runner import SIMULATORS, simulate
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
@@ -64,7 +65,7 @@ def test_tdata_is_whole_bytes():
 def test_buffer():
     """Order, no loss under any waits, and `ready`, `valid` and payload from registers alone."""
     rng = np.random.default_rng(3)
-    buffer = Buffer(8)
+    buffer = SkidBuffer(8)
 
     async def testbench(ctx):
         inside, taken = deque(), 0
