@@ -8,7 +8,7 @@ which follows the same rule.
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from amaranth.hdl import Assign, Module, Mux, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,7 +28,7 @@ def is_free(output: Handshake) -> Value:
     return ~output.valid | output.ready
 
 
-def offer(m: Module, output: Handshake, put: Value, payload: Sequence[Assign] = ()) -> None:
+def offer(m: Module, output: Handshake, put: Value, payload: Sequence[Any] = ()) -> None:
     """Makes `output` a register of one beat, and puts a beat there in every cycle in which `put` is high.
 
     `payload` assigns the beat. `put` may only be high while `is_free(output)` is. The beat is on the output

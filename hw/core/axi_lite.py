@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from ...spec.registers import ADDRESS_BITS, WORD_BITS
-from ..ports import prefixed
+from ..ports import PortGroup, prefixed
 from .axi import OKAY, SLVERR
 
 STROBES = WORD_BITS // 8
@@ -14,6 +14,8 @@ INDEX_BITS = ADDRESS_BITS - _BYTE_BITS
 
 SLAVE = "s_axil_"
 """What the names of a slave's ports begin with."""
+
+_FLOW = wiring.Signature({"valid": In(1), "ready": Out(1)})
 
 
 class LiteSlave(wiring.Signature):
@@ -95,43 +97,44 @@ class AxiLiteSlave(wiring.Component):
         return m
 
     def _writes(self, m: Module) -> None:
-        # What comes on a channel is kept until the write; meanwhile the channel takes no more.
         address, data = self.s_axil_awaddr[_BYTE_BITS:], Cat(self.s_axil_wdata, self.s_axil_wstrb)
-        addressed, kept_address = _kept(m, "aw", self.s_axil_awvalid, address, self.write)
-        has_data, kept_data = _kept(m, "w", self.s_axil_wvalid, data, self.write)
-        m.d.comb += [
-            self.s_axil_awready.eq(~addressed),
-            self.write_index.eq(kept_address),
-            self.s_axil_wready.eq(~has_data),
-            Cat(self.write_data, self.write_strobes).eq(kept_data),
-            self.write.eq(addressed & has_data & ~self.s_axil_bvalid),
-        ]
-        with m.If(self.write):
-            m.d.sync += [self.s_axil_bvalid.eq(1), self.s_axil_bresp.eq(Mux(self.write_error, SLVERR, OKAY))]
-        with m.Elif(self.s_axil_bready):
-            m.d.sync += self.s_axil_bvalid.eq(0)
+        written = Cat(self.write_data, self.write_strobes)
+        addressed = _keep(m, "aw", self._channel("aw"), address, self.write_index, self.write)
+        has_data = _keep(m, "w", self._channel("w"), data, written, self.write)
+        m.d.comb += self.write.eq(addressed & has_data & ~self.s_axil_bvalid)
+        _answer(m, self._channel("b"), self.write, self.s_axil_bresp, self.write_error)
 
     def _reads(self, m: Module) -> None:
         address = self.s_axil_araddr[_BYTE_BITS:]
-        addressed, kept_address = _kept(m, "ar", self.s_axil_arvalid, address, self.read)
-        m.d.comb += [
-            self.s_axil_arready.eq(~addressed),
-            self.read_index.eq(kept_address),
-            self.read.eq(addressed & ~self.s_axil_rvalid),
-        ]
+        addressed = _keep(m, "ar", self._channel("ar"), address, self.read_index, self.read)
+        m.d.comb += self.read.eq(addressed & ~self.s_axil_rvalid)
+        _answer(m, self._channel("r"), self.read, self.s_axil_rresp, self.read_error)
         with m.If(self.read):
-            m.d.sync += [self.s_axil_rvalid.eq(1), self.s_axil_rresp.eq(Mux(self.read_error, SLVERR, OKAY))]
             m.d.sync += self.s_axil_rdata.eq(self.read_data)
-        with m.Elif(self.s_axil_rready):
-            m.d.sync += self.s_axil_rvalid.eq(0)
+
+    def _channel(self, name: str) -> PortGroup:
+        """Returns `valid` and `ready` of the channel of that name."""
+        return PortGroup(self, f"{SLAVE}{name}", _FLOW)
 
 
-def _kept(m: Module, channel: str, valid: Value, payload: Value, taken: Value) -> tuple[Signal, Signal]:
-    """Keeps what comes on a channel until `taken`; returns whether something is kept, and what."""
-    full = Signal(name=f"{channel}_full")
-    kept = Signal(len(payload), name=f"{channel}_kept", reset_less=True)
-    with m.If(valid & ~full):
+def _keep(m: Module, name: str, channel: PortGroup, payload: Value, shown: Value, taken: Value) -> Signal:
+    """Keeps what comes on a channel in `shown` until `taken`; returns whether it holds something.
+
+    The channel takes no more meanwhile: its `ready` comes from a register.
+    """
+    full = Signal(name=f"{name}_full")
+    kept = Signal(len(payload), name=f"{name}_kept", reset_less=True)
+    m.d.comb += [channel.ready.eq(~full), shown.eq(kept)]
+    with m.If(channel.valid & ~full):
         m.d.sync += [kept.eq(payload), full.eq(1)]
     with m.If(taken):
         m.d.sync += full.eq(0)
-    return full, kept
+    return full
+
+
+def _answer(m: Module, channel: PortGroup, access: Value, response: Value, error: Value) -> None:
+    """Answers an `access`, which only happens while no answer waits, on a channel from the next cycle on."""
+    with m.If(access):
+        m.d.sync += [channel.valid.eq(1), response.eq(Mux(error, SLVERR, OKAY))]
+    with m.Elif(channel.ready):
+        m.d.sync += channel.valid.eq(0)

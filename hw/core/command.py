@@ -30,10 +30,11 @@ class CommandPort(wiring.Signature):
 
     Members
     -------
-    command: out, `Command`: the command as the registers hold it.
     submit: out, 1: software submits `command` in this cycle.
+    command: out, `Command`: the command as the registers hold it.
     refused: in, `CODE_BITS`, in the cycle of `submit`: the `Error` for which the command is refused; 0 takes
         it.
+    error_pending: out, 1: the register ERROR holds an error, or takes the one of `failed` in this cycle.
     cancel: out, 1: a pulse; commands under way and waiting are to end.
     busy: in, 1: a command is under way or waits.
     queued: in, `QUEUED_BITS`: commands that wait.
@@ -42,15 +43,15 @@ class CommandPort(wiring.Signature):
     failed: in, 1: a pulse; a command ended by an error.
     failed_code: in, `CODE_BITS`, in the cycle of `failed`: the `Error`, not 0.
     failed_tag: in, `TAG_BITS`, in the cycle of `failed`: the command's tag.
-    error_pending: out, 1: the register ERROR holds an error, or takes the one of `failed` in this cycle.
     """
 
     def __init__(self):
         super().__init__(
             {
-                "command": Out(Command()),
                 "submit": Out(1),
+                "command": Out(Command()),
                 "refused": In(CODE_BITS),
+                "error_pending": Out(1),
                 "cancel": Out(1),
                 "busy": In(1),
                 "queued": In(QUEUED_BITS),
@@ -59,6 +60,5 @@ class CommandPort(wiring.Signature):
                 "failed": In(1),
                 "failed_code": In(CODE_BITS),
                 "failed_tag": In(TAG_BITS),
-                "error_pending": Out(1),
             }
         )

@@ -48,10 +48,13 @@ class RegisterFile(wiring.Component):
     def __init__(self, config: CoreConfig):
         self.config = config
         self.counters = {each.name: Signal(each.bits, name=each.name.lower()) for each in _COUNTERS}
+        port = CommandPort().members
+        outputs = ("command", "submit", "cancel", "error_pending")  # as they stand in Verilog
         super().__init__(
             {
                 **axil_members(),
-                **CommandPort().members,
+                **{name: port[name] for name in outputs},
+                **port,
                 **prefixed("add_", Increments(config).members),
                 "irq": Out(1),
             }

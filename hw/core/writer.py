@@ -22,8 +22,8 @@ class Writer(wiring.Component):
     """Writes the valid part of every tile's rows, row after row, tile after tile.
 
     Rows beyond M are dropped, and columns beyond N are not written. A row is taken, at the earliest, in the
-    cycle in which the last word of the row before is; its own address and first word are offered from the next
-    cycle on. Bursts without an answer are `CoreConfig.outstanding` at most.
+    cycle in which the last word of the row before is; its own address and first word are offered from the
+    next cycle on. Bursts without an answer are `CoreConfig.outstanding` at most.
 
     Ports
     -----
