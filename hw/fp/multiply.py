@@ -18,29 +18,35 @@ _SHIFT_BITS = 5  # a shift by 26 already leaves only the sticky bit
 
 @dataclass(frozen=True)
 class Power:
-    """A factor 2**(power - offset) of a product; `power` is an unsigned operand of `bits` bits, not 0."""
+    """Describes a factor 2**(power - offset); `power` is an unsigned operand of `bits` bits, not 0."""
 
     bits: int
     offset: int
 
 
 class FloatMultiplier(wiring.Component):
-    """`a * b`, each widened exactly, times a power of two if asked, as one correctly rounded FP32 product.
+    """Computes `a * b`, and times a power of two if asked, as one correctly rounded FP32 product.
 
-    IEEE 754-2008 clause 5.4.1 (multiplication): rounded to nearest, ties to even; subnormals in and out,
-    overflow to infinity (clause 7.4), the sign of zero and infinity (clause 6.3); 0 * inf and every NaN
-    give the canonical NaN (clauses 6.2 and 7.2). One result per cycle, `MULTIPLY_STAGES` cycles
-    after its operands; no flow control.
+    The operands are widened exactly. This is IEEE 754-2008 clause 5.4.1 (multiplication): rounded to nearest,
+    ties to even; subnormals in and out, overflow to infinity (clause 7.4), the sign of zero and infinity
+    (clause 6.3); 0 * inf and every NaN give the canonical NaN (clauses 6.2 and 7.2). One result per cycle, no
+    flow control.
 
     Parameters
     ----------
     a_format, b_format: any of FP32, FP16 and BF16.
     a_integer: None, or a width w of 2 to 64, if `a` is FP32 and always what `IntToFloat(w)` gives; `b` must
         be FP16. Logic for products that this rules out is left out.
-    power: None, or the factor's range: then its operand is the port `power`, and an integer `a` may be
-        infinite or NaN as well.
+    power: None, or the factor's range; with one, an integer `a` may be infinite or NaN as well.
 
     Raises `UserError` for any other.
+
+    Ports
+    -----
+    a: in, cycle t: a code of `a_format`.
+    b: in, cycle t: a code of `b_format`.
+    power: in, `Power.bits`, cycle t: the factor's operand; only there with `power`.
+    o: out, 32 bits, cycle t + `MULTIPLY_STAGES`: the FP32 code of the product.
     """
 
     latency = MULTIPLY_STAGES
@@ -134,7 +140,7 @@ class FloatMultiplier(wiring.Component):
 
 
 def _shift(m: Module, exponent: Value) -> Value:
-    """How far right a significand of that biased, signed exponent goes to get exponent 1; at most 31."""
+    """Returns how far right a significand of that biased exponent goes to get exponent 1; at most 31."""
     distance = named(m, (1 - exponent)[: len(exponent)], name="distance")
     far = distance[_SHIFT_BITS:].any()
     tiny = exponent < 1
@@ -142,8 +148,7 @@ def _shift(m: Module, exponent: Value) -> Value:
 
 
 class _Integer:
-    """The fields of an FP32 operand: a two's-complement integer of `width` bits; with `specials`, infinity
-    and NaN too."""
+    """Takes an FP32 operand apart that is an integer of `width` bits, or, with `specials`, special."""
 
     def __init__(self, value: Value, width: int, *, specials: bool):
         fraction, self.exponent = value[: FP32.fraction_bits], value[FP32.fraction_bits : -1]
@@ -158,7 +163,7 @@ class _Integer:
 
 
 class _Operand:
-    """The fields of an operand; its significand is zero or has its highest bit set."""
+    """Takes an operand apart, into a significand that is zero or has its highest bit set, and so on."""
 
     def __init__(self, m: Module, value: Value, form: FloatFormat, name: str):
         fraction, field = value[: form.fraction_bits], value[form.fraction_bits : -1]
@@ -174,7 +179,7 @@ class _Operand:
 
 
 def _top_bits(value: Value, width: int) -> Value:
-    """The upper `width` bits of `value`, the lowest of them sticky; zeros below a shorter value."""
+    """Returns the upper `width` bits of `value`, the lowest of them sticky; zeros below a shorter value."""
     if len(value) <= width:
         return Cat(Const(0, width - len(value)), value)
     dropped = len(value) - width

@@ -8,7 +8,7 @@ from .normalize import named, normalize, powers_below
 
 
 def normalized(m: Module, code: Value, form: FloatFormat) -> Value:
-    """The normal code (`normal_format`) of a code of `form`."""
+    """Returns the normal code (`normal_format`) of a code of `form`."""
     f = form.fraction_bits
     normal = normal_format(form)
     fraction, field, sign = code[:f], code[f:-1], code[-1]
@@ -26,7 +26,7 @@ def normalized(m: Module, code: Value, form: FloatFormat) -> Value:
 
 
 def recoded(code: Value, form: NormalFormat) -> Value:
-    """A normal code with its significand in radix 4 (Booth 1951, MacSorley 1961), to be multiplied.
+    """Returns a normal code with its significand in radix 4 (Booth 1951, MacSorley 1961), to be multiplied.
 
     In place of the fraction: digits -1, 0, 1 or 2, as numbers modulo 4, lowest first (of twice the
     significand if the fraction bits are odd in number), then a bit: whether the top digit is 2, else it is 1.
@@ -45,7 +45,7 @@ def recoded(code: Value, form: NormalFormat) -> Value:
 
 
 def digits_of(m: Module, code: Value, digits: ScaledDigits) -> Value:
-    """The wires of the two's-complement `code` of `digits.bits` bits: a table."""
+    """Returns the wires of `digits` for a two's-complement `code` of `digits.bits` bits, by a table."""
     low = -(1 << (digits.bits - 1))
     words = {value % (1 << digits.bits): digits.encode(value) for value in range(low, -low)}
     chosen = [named(m, code == own, name=f"is_{own}") for own in range(1 << digits.bits)]
