@@ -23,7 +23,7 @@ class Modules:
     def instance(
         self,
         name: str,
-        make: Callable[[], wiring.Component],
+        make: Callable[[], Any],
         module_name: str,
         registers: bool,
         reset: ValueLike | None,
@@ -48,7 +48,7 @@ class Modules:
 def place(
     m: Module,
     name: str,
-    make: Callable[[], wiring.Component],
+    make: Callable[[], Any],
     modules: Modules | None,
     module_name: str,
     *,

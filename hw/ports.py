@@ -1,4 +1,4 @@
-"""Ports of a component that share a prefix, handled as one interface.
+"""Components and their ports; ports that share a prefix, handled as one interface.
 
 A bus standard fixes the names of its ports: `m_axi_arvalid`. So they are members of the component itself, for
 a member inside an interface would be called `m_axi__ar__valid` in Verilog. Here such ports are declared, and
@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Any
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Member
+
+
+class Component(wiring.Component):
+    """A component for the type checker, too, which does not know that ports are attributes.
+
+    Amaranth makes them from the signature when a component is made. The checker takes them for anything here.
+    """
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
 def prefixed(prefix: str, members: Mapping[str, Member]) -> dict[str, Member]:

@@ -9,9 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.core import ram_module
 from .modules import Modules, place
+from .ports import Component
 
 
-class Ram(wiring.Component):
+class Ram(Component):
     """Holds `depth` words of `width` bits, with one write and one read port.
 
     A word that is read in the cycle in which it is written is the old one. What a word holds before it is

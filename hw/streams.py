@@ -6,29 +6,24 @@ which follows the same rule.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
+from .ports import Component, PortGroup
 
-class Handshake(Protocol):
-    """The two signals by which a stream, or a channel of a bus, flows."""
-
-    @property
-    def valid(self) -> Any: ...
-
-    @property
-    def ready(self) -> Any: ...
+Output = stream.Interface | PortGroup
+"""A stream, or the ports of a bus's channel, with `valid` and `ready`."""
 
 
-def is_free(output: Handshake) -> Value:
+def is_free(output: Output) -> Value:
     """Returns whether the register behind `output` takes a new beat in this cycle: `offer` may be asked."""
     return ~output.valid | output.ready
 
 
-def offer(m: Module, output: Handshake, put: Value, payload: Sequence[Any] = ()) -> None:
+def offer(m: Module, output: Output, put: Value, payload: Sequence[Any] = ()) -> None:
     """Makes `output` a register of one beat, and puts a beat there in every cycle in which `put` is high.
 
     `payload` assigns the beat. `put` may only be high while `is_free(output)` is. The beat is on the output
@@ -41,7 +36,7 @@ def offer(m: Module, output: Handshake, put: Value, payload: Sequence[Any] = ())
         m.d.sync += [output.valid.eq(1), *payload]
 
 
-class SkidBuffer(wiring.Component):
+class SkidBuffer(Component):
     """Holds up to two beats between the streams `i` and `o`, so that no path leads from one to the other.
 
     `ready` of the input, `valid` and the payload of the output come from registers. A beat that is taken in

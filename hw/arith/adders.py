@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Module, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..modules import Modules, place
+from ..ports import Component
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Compression:
     floor: int
 
 
-class FullAdder(wiring.Component):
+class FullAdder(Component):
     """Adds three bits: `2*carry + total = a + b + c`. Combinational.
 
     Ports
@@ -48,7 +48,7 @@ class FullAdder(wiring.Component):
         return m
 
 
-class HalfAdder(wiring.Component):
+class HalfAdder(Component):
     """Adds two bits: `2*carry + total = a + b`. Combinational.
 
     Ports

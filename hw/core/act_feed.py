@@ -1,16 +1,17 @@
 """Beats of activations: rows past M and lanes past a group's end are zero."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, CoreConfig
 from ..array.beats import ActsBeat
+from ..ports import Component
 from .plan import walk_tiles
 
 
-class ActFeed(wiring.Component):
+class ActFeed(Component):
     """Makes beats of the array's stream `acts` of what the activations' banks hold.
 
     Combinational from `i` to `o`, and back from `o.ready` to `i.ready`.

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from ...spec.registers import ADDRESS_BITS, WORD_BITS
-from ..ports import PortGroup, prefixed
+from ..ports import Component, PortGroup, prefixed
 from .axi import OKAY, SLVERR
 
 STROBES = WORD_BITS // 8
@@ -52,7 +52,7 @@ def axil_members() -> dict[str, Member]:
     return prefixed(SLAVE, LiteSlave().members)
 
 
-class AxiLiteSlave(wiring.Component):
+class AxiLiteSlave(Component):
     """Turns AXI4-Lite transactions into accesses of one cycle.
 
     Address and data of a write may come in any order and at any distance, and answers stay until they are

@@ -15,7 +15,7 @@ from ...spec.formats.numbers import FP32
 from ..array.beats import ActsBeat, OutBeat, ScalesBeat, WeightsBeat
 from ..array.top import Top
 from ..modules import Modules, place
-from ..ports import PortGroup, prefixed
+from ..ports import Component, PortGroup, prefixed
 from ..streams import SkidBuffer
 
 
@@ -54,7 +54,7 @@ def axis_members(config: Config) -> dict[str, Member]:
     return members | prefixed("m_axis_out_", Transmitter(OutBeat(config)).members)
 
 
-class StreamCore(wiring.Component):
+class StreamCore(Component):
     """Multiplies as `mixpe.hw.array.top.Top` does, behind AXI4-Stream ports, one beat a transfer.
 
     A receiver holds up to two beats, so that its TREADY comes from a register, and takes one every cycle if

@@ -1,16 +1,19 @@
 """Two banks of operands that are used again: one is filled while the other is read."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, CoreConfig
 from ..modules import Modules
+from ..ports import Component
 from ..ram import place_ram
 from .loaders import BankTag
 
 
-class BankBuffer(wiring.Component):
+class BankBuffer(Component):
     """Serves tiles of elements, from `rows` memories in step, out of two banks of `depth` words each.
 
     If a tile fits in a bank, the bank serves all column tiles of a strip; else each bank serves its part of
@@ -95,7 +98,8 @@ class BankBuffer(wiring.Component):
 
         # The next word to read.
         bank, word = Signal(), Signal(place_bits)
-        first = Signal(range(self.per_word)) if self.step else 0  # of the strip's elements in its first word
+        # The place of the strip's first element in its word.
+        first: Any = Signal(range(self.per_word)) if self.step else 0
         next_first = self._next(first)
         left, cols = Signal(SIZE_BITS), Signal(SIZE_BITS)  # words of the tile, columns of the strip
         end_strip = Signal()

@@ -1,13 +1,16 @@
 """Commands: checked, queued, run one after another, and ended early where something fails."""
 
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from ...spec.layout import ALIGNMENT, LAYOUT_VERSION
 from ...spec.registers import CODE_BITS, TAG_BITS, Error
+from ..ports import Component
 from .command import CommandPort
 
 _ALIGNED = (ALIGNMENT - 1).bit_length()
@@ -28,7 +31,7 @@ class Job(data.StructLayout):
         )
 
 
-class Commands(wiring.Component):
+class Commands(Component):
     """Checks, queues and runs commands.
 
     A command that leaves the queue becomes `job`. Then `plan` is pulsed and `planned` awaited, `start` is
@@ -74,7 +77,7 @@ class Commands(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job = Job(self.config)
-        fifo = SyncFIFO(width=job.size, depth=self.config.queue)
+        fifo: Any = SyncFIFO(width=job.size, depth=self.config.queue)
         m.submodules.queue = ResetInserter(self.clear)(fifo)
         ending, failing = Signal(), Signal()
 

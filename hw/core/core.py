@@ -11,7 +11,7 @@ from ...spec.core import CoreConfig
 from ...spec.errors import UserError
 from ..array.top import Top
 from ..modules import Modules, place
-from ..ports import PortGroup, lead_out
+from ..ports import Component, PortGroup, lead_out
 from .act_feed import ActFeed
 from .axi import MASTER, ReadMaster, WriteMaster, read_members, write_members
 from .axi_lite import SLAVE, LiteSlave, axil_members
@@ -26,7 +26,7 @@ from .stream_buffer import StreamBuffer
 from .writer import Writer
 
 
-class Core(wiring.Component):
+class Core(Component):
     """Multiplies matrices that lie in memory (docs/memory.md), one for each command (docs/core.md).
 
     `modules`: as for `mixpe.hw.modules`; None elaborates plain submodules. Raises `UserError` if `config.bus`

@@ -1,11 +1,14 @@
 """Loaders: they walk operands in memory, and ask the reader for bursts."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
+from ..ports import Component
 from ..streams import is_free, offer
 from .reader import Burst
 
@@ -17,7 +20,7 @@ def _words_to(config: CoreConfig, address: Value, left: Value) -> Value:
     return Mux(left < room, left, room)
 
 
-class TileLoader(wiring.Component):
+class TileLoader(Component):
     """Asks for column tiles of weights or scales, one after another, once for every strip of rows.
 
     A tile begins at a multiple of `mixpe.spec.layout.ALIGNMENT`. A burst is asked for in every cycle in which
@@ -121,7 +124,7 @@ class BankTag(data.StructLayout):
         )
 
 
-class ActLoader(wiring.Component):
+class ActLoader(Component):
     """Asks for strips of activations: blocks of a burst, each for all rows of the strip, into banks in turn.
 
     If a row fits in a bank, a strip is read once; else it is read once for each of its column tiles, in
@@ -161,7 +164,7 @@ class ActLoader(wiring.Component):
         m = Module()
         config, array = self.config, self.config.array
         depth = config.act_words
-        tag = Signal(self.request.payload.shape()["tag"].shape)
+        tag: Any = Signal(self.request.payload.shape()["tag"].shape)
         active, ask = Signal(), Signal()
         strip, row_address = Signal.like(self.address), Signal.like(self.address)
         rows, row = Signal(SIZE_BITS), Signal(range(array.rows))
@@ -249,7 +252,7 @@ class ActLoader(wiring.Component):
         return Mux(rest > self.config.burst, self.config.burst, rest)
 
 
-class TokenLoader(wiring.Component):
+class TokenLoader(Component):
     """Asks for the token scales of each strip, into banks in turn.
 
     A strip's first word may begin with scales of the strip before. A burst is asked for in every cycle, and
@@ -283,7 +286,7 @@ class TokenLoader(wiring.Component):
         config = self.config
         rows, per_word = config.array.rows, config.tokens_per_word
         shift = per_word.bit_length() - 1
-        tag = Signal(self.request.payload.shape()["tag"].shape)
+        tag: Any = Signal(self.request.payload.shape()["tag"].shape)
         active, ask = Signal(), Signal()
         left_rows, first = Signal(SIZE_BITS), Signal(SIZE_BITS + shift)  # rows before this strip
         bank, claimed = Signal(), Signal()

@@ -1,12 +1,13 @@
 """The planner: it computes the beats, groups and words of a tile from a command's K."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, CoreConfig
 from ...spec.cycles import divides
+from ..ports import Component
 
 
 class TileSizes(data.StructLayout):
@@ -40,7 +41,7 @@ def _words_bits(config: CoreConfig, beat_bits: int) -> int:
     return (((1 << SIZE_BITS) * beat_bits - 1) // config.data_bits + 1).bit_length()
 
 
-class Planner(wiring.Component):
+class Planner(Component):
     """Computes the sizes of a tile, in `mixpe.spec.cycles.planning_cycles`.
 
     Ports

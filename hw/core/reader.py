@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.core import CoreConfig
 from ...spec.registers import CODE_BITS, Error
-from ..ports import PortGroup, prefixed
+from ..ports import Component, PortGroup, prefixed
 from ..streams import is_free, offer
 from .axi import MASTER, SLVERR, AddressChannel, drive_constants, read_members
 
@@ -60,7 +60,7 @@ class ReadClient(wiring.Signature):
         super().__init__(members)
 
 
-class Reader(wiring.Component):
+class Reader(Component):
     """Serves bursts of several clients, in the order in which it takes their requests.
 
     Among clients that ask, those with `urgent` high go first, then the order of `clients` counts. A request

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.core import CoreConfig
 from ...spec.registers import COMMAND, REGISTERS, WORD_BITS, Access, Field, Register, constants, register
-from ..ports import PortGroup, lead_out, prefixed
+from ..ports import Component, PortGroup, lead_out, prefixed
 from .axi_lite import SLAVE, STROBES, AxiLiteSlave, LiteSlave, axil_members
 from .command import CommandPort, member_name
 
@@ -27,7 +27,7 @@ class Increments(wiring.Signature):
         super().__init__({name.lower(): In(limit.bit_length()) for name, limit in most.items()})
 
 
-class RegisterFile(wiring.Component):
+class RegisterFile(Component):
     """Holds every register of `mixpe.spec.registers`, of the core `config`.
 
     A write of SUBMIT that is refused is answered SLVERR and recorded as an error. ERROR keeps the first error

@@ -3,15 +3,16 @@
 from math import gcd
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, CoreConfig
 from ..modules import Modules
+from ..ports import Component
 from ..ram import place_ram
 
 
-class StreamBuffer(wiring.Component):
+class StreamBuffer(Component):
     """Serves tiles of beats of `width` bits from words that lie in memory without gaps between beats.
 
     The bits of a tile's last word beyond its last beat are dropped. A beat leaves in every cycle where a word

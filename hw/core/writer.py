@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from math import gcd
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from ...spec.registers import CODE_BITS, Error
 from ..array.beats import OutBeat
-from ..ports import PortGroup
+from ..ports import Component, PortGroup
 from ..streams import is_free, offer
 from .axi import MASTER, SLVERR, AddressChannel, drive_constants, write_members
 
@@ -18,7 +18,7 @@ _BOUNDARY = 4096
 """Bytes: no burst may cross a multiple."""
 
 
-class Writer(wiring.Component):
+class Writer(Component):
     """Writes the valid part of every tile's rows, row after row, tile after tile.
 
     Rows beyond M are dropped, and columns beyond N are not written. A row is taken, at the earliest, in the

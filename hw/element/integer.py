@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import RECODED, Config
 from ..arith.adders import Adders
 from ..arith.recode import recode
 from ..modules import Modules
+from ..ports import Component
 from .datapath import STRATEGIES
 from .shell import Shell
 from .special import note_infinities
@@ -69,7 +69,7 @@ def recoded_weights(config: Config, weights: Value) -> Value:
     return Cat(recode(weights.word_select(code, config.weight_bits)) for code in codes)
 
 
-class RowSum(wiring.Component):
+class RowSum(Component):
     """Accumulates `S = sum(act)` of a group for one array row, which all its zero points multiply.
 
     It stands beside the row's first element, and listens to what that passes on. Fixed latency, no flow

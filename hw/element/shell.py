@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from ...spec.array import Config
 from ..arith.adders import Adders
 from ..modules import Modules
-from ..ports import PortGroup
+from ..ports import Component, PortGroup
 
 Step = Callable[[Module, Adders, Value, Mapping[str, Signal]], Value]
 """`step(m, adders, word, held)` returns the accumulator's next word.
@@ -19,7 +19,7 @@ the names
 of their ports. It is combinational, but for registers that it adds to `m` itself."""
 
 
-class Shell(wiring.Component):
+class Shell(Component):
     """Registers and passes on operands, accumulates `step` and drains the group's word.
 
     Fixed latency, no flow control: operands that enter in cycle t leave to the neighbours in cycle t+1

@@ -1,11 +1,11 @@
 """The FP32 adder."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import ADD_STAGES
 from ...spec.formats.numbers import FP32
+from ..ports import Component
 from .normalize import (
     add_carry,
     leading_zeros,
@@ -21,7 +21,7 @@ _EXTRA = 3  # guard, round and sticky bits below the aligned significands
 _SHIFT_BITS = 5  # a shift by 26 already leaves only the sticky bit
 
 
-class FloatAdder(wiring.Component):
+class FloatAdder(Component):
     """Computes `a + b` in FP32, rounded to nearest, ties to even.
 
     This is IEEE 754-2008 clause 5.4.1 (addition): subnormals in and out, overflow to infinity (clause 7.4),

@@ -1,19 +1,19 @@
 """Conversions: integer to FP32, FP32 to the output formats."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import CAST_STAGES, INT_TO_FLOAT_STAGES
 from ...spec.errors import UserError
 from ...spec.formats.numbers import FP32, OUT_FORMATS, FloatFormat
+from ..ports import Component
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
 INTEGER_BITS = 64
 """The widest integer that becomes FP32."""
 
 
-class IntToFloat(wiring.Component):
+class IntToFloat(Component):
     """Converts a two's-complement integer to FP32, rounded to nearest, ties to even; 0 gives +0.
 
     This is IEEE 754-2008 clause 5.4.1 (convertFromInt). One result per cycle, no flow control. Integers of up
@@ -66,7 +66,7 @@ class IntToFloat(wiring.Component):
         return m
 
 
-class FloatCast(wiring.Component):
+class FloatCast(Component):
     """Converts FP32 to the format `to` (FP32, FP16 or BF16), rounded to nearest, ties to even.
 
     This is IEEE 754-2008 clause 5.4.2 (convertFormat): subnormal results, overflow to infinity (clause 7.4),

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import MULTIPLY_STAGES
 from ...spec.errors import UserError
 from ...spec.formats.numbers import FP16, FP32, OUT_FORMATS, FloatFormat
+from ..ports import Component
 from .convert import INTEGER_BITS
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
@@ -24,7 +24,7 @@ class Power:
     offset: int
 
 
-class FloatMultiplier(wiring.Component):
+class FloatMultiplier(Component):
     """Computes `a * b`, and times a power of two if asked, as one correctly rounded FP32 product.
 
     The operands are widened exactly. This is IEEE 754-2008 clause 5.4.1 (multiplication): rounded to nearest,
@@ -102,7 +102,7 @@ class FloatMultiplier(wiring.Component):
         if self.factor:
             exponents = exponents + self.power
         exponents1 = register(m, exponents, name="exponents1")
-        zeros_a1 = 0 if integer is not None else register(m, a.zeros, name="zeros_a1")
+        zeros_a1 = register(m, a.zeros, name="zeros_a1") if isinstance(a, _Operand) else 0
         zeros_b1 = register(m, b.zeros, name="zeros_b1")
         significand_a1 = register(m, a.significand, name="significand_a1")
         significand_b1 = register(m, b.significand, name="significand_b1")

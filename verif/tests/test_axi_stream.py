@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from amaranth.hdl import Shape
 from amaranth.sim import Simulator as AmaranthSimulator
 
 from mixpe.gen.write import design_verilog
@@ -51,7 +52,11 @@ def test_products(array, simulator, tmp_path):
 def test_tdata_is_whole_bytes():
     for array in CONFIGS.values():
         members = axis_members(array)
-        widths = {name: member.shape for name, member in members.items() if name.endswith("_tdata")}
+        widths = {
+            name: Shape.cast(member.shape).width
+            for name, member in members.items()
+            if name.endswith("_tdata")
+        }
         assert len(widths) == 4 + array.token_scale
         assert all(width % 8 == 0 for width in widths.values())
         beat = array.rows * array.lanes * array.act_bits
