@@ -152,7 +152,7 @@ class Accelerator:
             self._transport.write_memory(t_address, tokens)
         w_address, s_address = weights.addresses
         operation = Operation(
-            *(m, k, n, a_address, w_address, s_address, t_address, o_address), acts.shape[1], stride
+            m, k, n, a_address, w_address, s_address, t_address, o_address, acts.shape[1], stride
         )
         try:
             command = self._queue.submit(operation)

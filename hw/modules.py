@@ -15,7 +15,7 @@ from amaranth.lib.wiring import In
 
 
 class Modules:
-    """Components of one Verilog file, by module name, in the order of first use."""
+    """Collects the components of one Verilog file, by module name, in the order of first use."""
 
     def __init__(self):
         self.components: dict[str, wiring.Component] = {}
@@ -23,7 +23,7 @@ class Modules:
     def instance(
         self,
         name: str,
-        make: Callable[[], wiring.Component],
+        make: Callable[[], Any],
         module_name: str,
         registers: bool,
         reset: ValueLike | None,
@@ -48,7 +48,7 @@ class Modules:
 def place(
     m: Module,
     name: str,
-    make: Callable[[], wiring.Component],
+    make: Callable[[], Any],
     modules: Modules | None,
     module_name: str,
     *,
@@ -57,8 +57,11 @@ def place(
 ) -> Any:
     """Adds the component that `make` returns to `m` as the submodule `name`; returns its interface.
 
-    With `modules`, only the first of all places of `module_name` makes its component. `registers`: it has
-    some, and with them a clock. `reset` resets them besides the design's own reset.
+    Components of the same `module_name` must be equal: with `modules`, only the first place makes its
+    component, and the interface is one of the component's signature. Without, it is the component itself.
+
+    `registers`: the component has registers, and with them a clock. `reset` resets them besides the design's
+    own reset.
     """
     if modules is None:
         component = make()

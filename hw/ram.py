@@ -9,14 +9,23 @@ from amaranth.lib.wiring import In, Out
 
 from ..spec.core import ram_module
 from .modules import Modules, place
+from .ports import Component
 
 
-class Ram(wiring.Component):
-    """`depth` words of `width` bits, one write and one read port.
+class Ram(Component):
+    """Holds `depth` words of `width` bits, with one write and one read port.
 
-    `read_data` holds the word at `read_address` one cycle after `read` was high, and keeps it while `read` is
-    low. A word that is read in the cycle in which it is written is the old one. What a word holds before
-    it is written is not promised.
+    A word that is read in the cycle in which it is written is the old one. What a word holds before it is
+    written is not promised.
+
+    Ports
+    -----
+    write: in, 1: a word is written.
+    write_address: in: its place.
+    write_data: in, `width`: the word.
+    read: in, 1: a word is read.
+    read_address: in: its place.
+    read_data: out, `width`: the word, from the cycle behind `read` on until the next is read.
     """
 
     def __init__(self, depth: int, width: int):
@@ -26,6 +35,7 @@ class Ram(wiring.Component):
 
     @staticmethod
     def ports(depth: int, width: int) -> wiring.Signature:
+        """Returns the ports of a memory of `depth` words of `width` bits."""
         address = max(1, (depth - 1).bit_length())
         return wiring.Signature(
             {
@@ -54,7 +64,7 @@ class Ram(wiring.Component):
 
 
 class RamModule:
-    """A `Ram` as a module of the Verilog text, in the form from which tools infer block RAM.
+    """Stands for a `Ram` as a module of the Verilog text, in the form from which tools infer block RAM.
 
     Amaranth gives every memory initial contents and writes them out word by word, which takes minutes and
     gigabytes for a large one.

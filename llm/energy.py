@@ -12,8 +12,16 @@ from ..spec.array import Config
 from ..spec.errors import UserError
 
 _ELEMENT = (
-    *("weight_bits", "act_format", "act_bits", "fp_scheme", "align_bits", "lanes", "datapath", "adder"),
-    *("target", "acc_bits"),
+    "weight_bits",
+    "act_format",
+    "act_bits",
+    "fp_scheme",
+    "align_bits",
+    "lanes",
+    "datapath",
+    "adder",
+    "target",
+    "acc_bits",
 )
 """Fields that make a processing element, but for the group, which sets its sum's width."""
 

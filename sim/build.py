@@ -30,21 +30,28 @@ _PREFIX = "Vcore"
 """Of Verilator's classes, whatever the module is called."""
 
 _VERILATOR = (
-    *(
-        "--cc",
-        "--exe",
-        "--quiet",
-        "-O3",
-        "--x-assign",
-        "fast",
-        "--x-initial",
-        "fast",
-        "-Wno-fatal",
-        "-Wno-lint",
-    ),
-    *("--prefix", _PREFIX, "--Mdir", "obj", "--output-split", "5000"),
-    *("-CFLAGS", "-I.. -std=gnu++17 -fPIC -fvisibility=hidden -DVL_USER_FATAL"),
-    *("-LDFLAGS", "-shared -pthread", "-o", "model.so"),
+    "--cc",
+    "--exe",
+    "--quiet",
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "--prefix",
+    _PREFIX,
+    "--Mdir",
+    "obj",
+    "--output-split",
+    "5000",
+    "-CFLAGS",
+    "-I.. -std=gnu++17 -fPIC -fvisibility=hidden -DVL_USER_FATAL",
+    "-LDFLAGS",
+    "-shared -pthread",
+    "-o",
+    "model.so",
 )
 _MAKE = {"OPT_FAST": "-O2"}
 """-O1 compiles a 16x16 core in three quarters of the time, 30 s of CPU, and runs it at four fifths of the

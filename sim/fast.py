@@ -27,13 +27,14 @@ class _Options(ctypes.Structure):
     """As in bus.h."""
 
     _fields_ = (
-        *(("base", ctypes.c_uint64), ("size", ctypes.c_uint64), ("seed", ctypes.c_uint64)),
-        *(("bytes_per_cycle", ctypes.c_double), ("back_pressure", ctypes.c_double)),
-        *(
-            ("read_latency", ctypes.c_uint32),
-            ("write_latency", ctypes.c_uint32),
-            ("requests", ctypes.c_uint32),
-        ),
+        ("base", ctypes.c_uint64),
+        ("size", ctypes.c_uint64),
+        ("seed", ctypes.c_uint64),
+        ("bytes_per_cycle", ctypes.c_double),
+        ("back_pressure", ctypes.c_double),
+        ("read_latency", ctypes.c_uint32),
+        ("write_latency", ctypes.c_uint32),
+        ("requests", ctypes.c_uint32),
     )
 
 
@@ -103,8 +104,14 @@ class SimulatedCore:
             path = verilog_library(verilog, config.name, trace=trace is not None)
         self._library = _load(path)
         options = _Options(
-            *(memory_base, memory_bytes, seed % (1 << 64), bytes_per_cycle or 0.0, back_pressure),
-            *(latency, write_latency, requests),
+            memory_base,
+            memory_bytes,
+            seed % (1 << 64),
+            bytes_per_cycle or 0.0,
+            back_pressure,
+            latency,
+            write_latency,
+            requests,
         )
         model = self._library.mixpe_create(self.memory.ctypes.data, ctypes.byref(options))
         if not model:

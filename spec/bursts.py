@@ -1,4 +1,4 @@
-"""The words and bursts of which a command's transfers are made: what `mixpe.spec.cycles` adds up."""
+"""Counts the words and bursts of which a command's transfers are made; `mixpe.spec.cycles` adds them up."""
 
 from math import gcd
 from operator import mul
@@ -8,12 +8,12 @@ from .core import CoreConfig
 
 
 def words(bits: int, config: CoreConfig) -> int:
-    """Of the data bus."""
+    """Returns the words of the data bus that hold so many bits."""
     return -(-bits // config.data_bits)
 
 
 def tile_words(k: int, config: CoreConfig) -> tuple[int, int, int]:
-    """Words of a tile's operands: a row's activations, the weights, the scales."""
+    """Returns the words of a tile's operands: of a row's activations, of the weights, of the scales."""
     array = config.array
     tile_beats, tile_groups = layout.beats(k, array), layout.groups(k, array)
     return (
@@ -24,7 +24,7 @@ def tile_words(k: int, config: CoreConfig) -> tuple[int, int, int]:
 
 
 def token_words(strip: int, m: int, config: CoreConfig) -> int:
-    """Words that hold the token scales of a strip of rows."""
+    """Returns the words that hold the token scales of a strip of rows."""
     rows, per_word = config.array.rows, config.tokens_per_word
     first = strip * rows
     return -(-min(first + rows, m) // per_word) - first // per_word
@@ -40,8 +40,10 @@ def all_token_words(m: int, config: CoreConfig) -> int:
 
 
 def row_words(n: int, config: CoreConfig) -> list[tuple[int, int]]:
-    """Words that a row of results touches in a column tile, and how many column tiles are so. The last column
-    tile stands last."""
+    """Returns pairs: words that a row of results touches in a column tile, and how many column tiles are so.
+
+    The last column tile stands last, in a pair of its own.
+    """
     array, word = config.array, config.word_bytes
     tile = array.cols * array.out.bits // 8
     period, whole = word // gcd(tile, word), layout.col_tiles(n, array) - 1
@@ -54,7 +56,7 @@ def row_words(n: int, config: CoreConfig) -> list[tuple[int, int]]:
 
 
 def cut(first: int, count: int, config: CoreConfig) -> list[int]:
-    """Lengths of the bursts of `count` words from word `first` on."""
+    """Returns the lengths of the bursts of `count` words from word `first` on."""
     lengths = []
     while count:
         lengths.append(min(count, config.burst - first % config.burst))
@@ -63,13 +65,13 @@ def cut(first: int, count: int, config: CoreConfig) -> list[int]:
 
 
 def read_bursts(m: int, k: int, n: int, config: CoreConfig) -> float:
-    """Bursts that are read, where the regions of operands begin at multiples of a burst."""
+    """Returns the bursts that are read, if the regions of operands begin at multiples of a burst."""
     array = config.array
     strips, cols = layout.row_strips(m, array), layout.col_tiles(n, array)
     acts, weights, scales = tile_words(k, config)
 
     def count(pieces: int, step_bytes: int, size: int) -> float:
-        """Bursts of pieces that lie `step_bytes` apart: their places in a burst repeat."""
+        """Returns the bursts of pieces that lie `step_bytes` apart: their places in a burst repeat."""
         some = min(pieces, config.burst)
         step = step_bytes // config.word_bytes
         return sum(len(cut(piece * step, size, config)) for piece in range(some)) * pieces / some

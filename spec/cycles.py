@@ -1,6 +1,7 @@
-"""What a command moves and how long it takes: the formulas that the counters are compared with.
+"""Formulas for what a command moves and how long it takes; the counters are compared with them.
 
-docs/core.md states them, and how exact those of cycles are. A product is M x K x N.
+docs/core.md states them, and how exact those of cycles are. A product is M x K x N. Functions that take m, k
+or n are about a product of that shape.
 """
 
 from collections import deque
@@ -14,17 +15,19 @@ from .bursts import all_token_words, cut, read_bursts, row_words, tile_words, to
 from .core import SIZE_BITS, CoreConfig
 
 _REQUEST_STAGES = 2
-"""From a loader's asking, or from a place that falls free among the bursts under way, to the request on the
-bus: two registers."""
+"""Cycles until a request is on the bus, from the loader's asking or from a burst's end that makes room for
+another: two registers."""
 
 _WEIGHT_STAGES = 3
-"""From a word of weights on the bus to its first beat: the queue's memory, its word, the store of beats."""
+"""Cycles from a word of weights on the bus to its first beat: the queue's memory, its word, the store of
+beats."""
 
 _ACT_STAGES = 2
-"""From the last word of a block of activations on the bus to its first beat: the bank's memory, its word."""
+"""Cycles from the last word of a block of activations on the bus to its first beat: the bank's memory, its
+word."""
 
 _CLAIM_STAGES = 3
-"""From the last word that is read of a bank to the loader's asking for the next that goes there."""
+"""Cycles from reading a bank's last word to the loader's asking for the next words that go there."""
 
 
 _DIVISION_STAGES = SIZE_BITS + 1
@@ -32,26 +35,27 @@ _DIVISION_STAGES = SIZE_BITS + 1
 
 
 def divides(config: CoreConfig) -> bool:
-    """Whether planning divides by the group, which is no power of two."""
+    """Returns whether planning divides by the group, which is no power of two then."""
     return config.array.group.bit_count() != 1
 
 
 def planning_cycles(config: CoreConfig) -> int:
-    """From a command's K to the sizes of its tiles."""
+    """Returns the cycles from a command's K to the sizes of its tiles."""
     return 2 + _DIVISION_STAGES * divides(config)
 
 
 def tiles(m: int, n: int, config: CoreConfig) -> int:
+    """Returns how many tiles of results there are."""
     return layout.row_strips(m, config.array) * layout.col_tiles(n, config.array)
 
 
 def beats(m: int, k: int, n: int, config: CoreConfig) -> int:
-    """Cycles in which the array takes operands."""
+    """Returns the cycles in which the array takes operands."""
     return tiles(m, n, config) * layout.beats(k, config.array)
 
 
 def read_words(m: int, k: int, n: int, config: CoreConfig) -> dict[str, int]:
-    """Words that are read, by operand."""
+    """Returns the words that are read, by operand."""
     array = config.array
     strips, cols = layout.row_strips(m, array), layout.col_tiles(n, array)
     acts, weights, scales = tile_words(k, config)
@@ -66,21 +70,25 @@ def read_words(m: int, k: int, n: int, config: CoreConfig) -> dict[str, int]:
 
 
 def read_bytes(m: int, k: int, n: int, config: CoreConfig) -> int:
+    """Returns the bytes that are read, in whole words."""
     return sum(read_words(m, k, n, config).values()) * config.word_bytes
 
 
 def write_bytes(m: int, n: int, config: CoreConfig) -> int:
+    """Returns the bytes that are written: the results, and no others."""
     return m * layout.out_row_bytes(n, config.array)
 
 
 def setup_cycles(config: CoreConfig) -> int:
-    """Of a command before operands are due: the planner's division and two stages, a cycle before and one
-    behind."""
+    """Returns the cycles of a command before operands are due.
+
+    They are those of planning, a cycle before and one behind.
+    """
     return planning_cycles(config) + 2
 
 
 def array_stalls(m: int, k: int, n: int, config: CoreConfig) -> int:
-    """Cycles in which operands wait for the array, where they are always there and results never wait."""
+    """Returns the cycles in which operands that are always there wait for the array; results never wait."""
     array = config.array
     wait = max(0, array.tile_gap - array.first_beats(k))
     return tiles(m, n, config) * array.tile_cycles(k) - beats(m, k, n, config) - wait
@@ -89,7 +97,7 @@ def array_stalls(m: int, k: int, n: int, config: CoreConfig) -> int:
 def drain_cycles(
     m: int, n: int, config: CoreConfig, *, write_latency: int, bytes_per_cycle: float | None = None
 ) -> int:
-    """Cycles behind a product's last operands, where the results of the tile before are written by then."""
+    """Returns the cycles behind a product's last operands, if the tile before is written by then."""
     array = config.array
     rows = (m - 1) % array.rows + 1
     time = row_words(n, config)[-1][0] * _word_cycles(config, bytes_per_cycle)
@@ -102,10 +110,13 @@ def drain_cycles(
 
 @dataclass(frozen=True)
 class Estimate:
-    """Cycles of a product by the formulas of docs/core.md.
+    """Holds the cycles of a product by the formulas of docs/core.md.
 
-    compute: tiles back to back in the array. memory: the least that the bus, latencies, or results that wait
-    take. start: until the array takes the first operands. finish: behind the last. cycles: of the whole.
+    compute: cycles of tiles back to back in the array.
+    memory: the least cycles that the bus, latencies, or results that wait take.
+    start: cycles until the array takes the first operands.
+    finish: cycles behind the last operands.
+    cycles: all cycles of the product.
     """
 
     compute: int
@@ -116,7 +127,7 @@ class Estimate:
 
     @property
     def bound(self) -> str:
-        """What takes longer: "memory" or "compute"."""
+        """Names what takes longer: "memory" or "compute"."""
         return "memory" if self.memory > self.compute else "compute"
 
 
@@ -130,10 +141,11 @@ def estimate(
     write_latency: int,
     bytes_per_cycle: float | None = None,
 ) -> Estimate:
-    """How long a product takes whose regions begin at multiples of a burst.
+    """Estimates how long a product takes whose regions begin at multiples of a burst.
 
-    latency: of memory, cycles from a read request to its first word. write_latency: from a burst's last word
-    to its answer. bytes_per_cycle: of reads and writes together; None: a word each way in every cycle.
+    latency: cycles of memory from a read request to its first word. write_latency: cycles from a burst's last
+    word to its answer. bytes_per_cycle: what memory moves, reads and writes together; None: a word each way
+    in every cycle.
     """
     array = config.array
     product = _Product(m, k, n, config, latency, write_latency, bytes_per_cycle)
@@ -150,7 +162,7 @@ def estimate(
 
 
 class _Product:
-    """A product, and the parts of its `Estimate`."""
+    """Knows a product, and computes the parts of its `Estimate`."""
 
     def __init__(
         self,
@@ -172,13 +184,13 @@ class _Product:
         self.row_words = row_words(n, config)
 
     def _rows(self, strip: int) -> int:
-        """Rows of a strip that count."""
+        """Returns the rows of a strip that count."""
         return min(self.array.rows, self.m - strip * self.array.rows)
 
     # What bounds it
 
     def paced(self) -> tuple[float, float]:
-        """Cycles of all tiles in the array, and how much less the first one takes.
+        """Returns the cycles of all tiles in the array, and how much less the first one takes.
 
         The results of a tile hold up the next one, and so does a bank of activations that is not there.
         """
@@ -187,7 +199,7 @@ class _Product:
         others = array.tile_cycles(self.k) - max(first, array.tile_gap)
 
         def interval(strip: int, words: int) -> float:
-            """Cycles from one tile to the next, where a row of results is so many words."""
+            """Returns the cycles from one tile to the next if a row of results is so many words."""
             rows, time = self._rows(strip), words * self.word
             gap = array.write_latency + array.cols + self._read_out(rows, time)
             answers = (time + self.write_latency + 1) / config.outstanding
@@ -207,7 +219,7 @@ class _Product:
         return cycles, interval(0, self.row_words[0][0]) - others - first
 
     def _read_out(self, rows: int, time: float) -> int:
-        """Cycles to read a tile out of the array, of which `rows` are written in `time` each."""
+        """Returns the cycles to read a tile out of the array of which `rows` are written, in `time` each."""
         # The last row is read when this one is taken; those between are on their way.
         row = self.array.rows - 1 - self.array.output_latency
         if row < 0:
@@ -217,7 +229,7 @@ class _Product:
         return max(self.array.rows, ceil(taken) + self.array.output_latency + 1)
 
     def bus(self) -> float:
-        """Cycles of all words."""
+        """Returns the cycles in which the bus moves words."""
         written = self.m * sum(words * count for words, count in self.row_words)
         most = max(self.read, written)
         if self.bytes_per_cycle is None:
@@ -225,14 +237,14 @@ class _Product:
         return max(most, (self.read + written) * self.config.word_bytes / self.bytes_per_cycle)
 
     def requests(self) -> float:
-        """Cycles of all bursts that are read, `outstanding` at a time."""
+        """Returns the cycles of all bursts that are read, `outstanding` at a time."""
         bursts = read_bursts(self.m, self.k, self.n, self.config)
         return (bursts * (self.latency + 1) + self.read * self.word) / self.config.outstanding
 
     # How it begins
 
     def start(self) -> tuple[float, float]:
-        """The cycle in which the array takes the first beat, and how long the bus waits for requests before.
+        """Returns the cycle of the array's first beat, and how long the bus waits for requests before.
 
         Memory is asked for token scales of two strips and for all scales that there is room for, then for
         activations, and for weights once the first block of activations is there.
@@ -256,7 +268,7 @@ class _Product:
         return max(first_weights, first_acts, enough), lost
 
     def _first_scales(self) -> Iterator[int]:
-        """Bursts of scales until their queue, and the registers behind it, have no room for another."""
+        """Yields the bursts of scales until their queue, and the registers behind it, are full."""
         config = self.config
         room = config.scale_words + words(layout.scale_beat_bits(self.array), config) + 1
         step = layout.scale_tile_bytes(self.k, self.array) // config.word_bytes
@@ -268,7 +280,7 @@ class _Product:
                 room -= length
 
     def _blocks_ahead(self) -> Iterator[int]:
-        """Bursts of activations behind the first block that both banks have room for."""
+        """Yields the bursts of activations behind the first block that both banks have room for."""
         if not self.config.resident(self.k):
             yield from self._blocks(0, self.config.burst, min(self.act_words, 2 * self.config.act_words))
             return
@@ -277,12 +289,12 @@ class _Product:
             yield from self._blocks(1, 0, self.act_words)
 
     def _blocks(self, strip: int, first: int, end: int) -> Iterator[int]:
-        """Bursts of a strip's activations, words `first` to `end` of each row."""
+        """Yields the bursts of a strip's activations, words `first` to `end` of each row."""
         for block in range(first, end, self.config.burst):
             yield from self._block(strip, block)
 
     def _block(self, strip: int, first: int) -> list[int]:
-        """Bursts of a strip's block of activations, which begins with word `first` of each row."""
+        """Returns the bursts of a strip's block of activations that begins with word `first` of each row."""
         words = min(self.config.burst, self.act_words - first)
         step = layout.act_stride(self.k, self.array) // self.config.word_bytes
         return [
@@ -292,7 +304,7 @@ class _Product:
         ]
 
     def _ends(self, lengths: Iterable[int]) -> Iterator[float]:
-        """The cycles in which the last words of bursts come, one burst after another, from the start on."""
+        """Yields the cycles in which the last words of bursts come, one after another, from the start on."""
         setup, end = float(setup_cycles(self.config)), 0.0
         ends = deque([setup] * self.config.outstanding, maxlen=self.config.outstanding)
         for length in lengths:
@@ -302,11 +314,11 @@ class _Product:
 
 
 def _word_cycles(config: CoreConfig, bytes_per_cycle: float | None) -> float:
-    """Cycles that a word takes on the bus."""
+    """Returns the cycles that a word takes on the bus."""
     return 1.0 if bytes_per_cycle is None else max(1.0, config.word_bytes / bytes_per_cycle)
 
 
 def _row_taken(row: int, time: float, write_latency: int, config: CoreConfig) -> float:
-    """The cycle in which the writer takes a row of results, row 0 in cycle 0; each is `time` on the bus."""
+    """Returns the cycle in which the writer takes a row of results, row 0 in cycle 0; each lasts `time`."""
     rounds, more = divmod(row, config.outstanding)
     return max(row, row * time, rounds * (time + write_latency + 1) + more * time)

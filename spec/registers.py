@@ -1,4 +1,4 @@
-"""The registers of an accelerator core: the one description behind decoder, documents, C header and driver.
+"""Describes the registers of an accelerator core, once for decoder, documents, C header and driver.
 
 Registers are `WORD_BITS` wide, little-endian, at multiples of 4 bytes, on an AXI4-Lite port of `ADDRESS_BITS`
 address bits. A `Register` of 64 bits takes two places, the low half first. A write changes the strobed bytes
@@ -8,7 +8,7 @@ only. Reading a place that no register has is answered SLVERR, and so is writing
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -25,7 +25,7 @@ WORD_BITS = 32
 
 
 class Access(StrEnum):
-    """What reading and writing a register does: `ACCESS_MEANINGS`."""
+    """Says what reading and writing a register does; `ACCESS_MEANINGS` explains."""
 
     CONSTANT = "constant"
     READ = "read"
@@ -37,7 +37,7 @@ class Access(StrEnum):
 
     @property
     def writable(self) -> bool:
-        """Whether writing it is no error."""
+        """Whether software may write it without an error."""
         return self not in (Access.CONSTANT, Access.READ, Access.COUNTER)
 
 
@@ -55,7 +55,14 @@ ACCESS_MEANINGS = {
 
 @dataclass(frozen=True)
 class Field:
-    """Bits of a register. `codes`: the names of the values 0, 1, ... of a field that is no number."""
+    """Describes some bits of a register.
+
+    name: the field's name.
+    lsb: its lowest bit in the register.
+    width: its bits.
+    meaning: what it says.
+    codes: the names of the values 0, 1, ... of a field that is no number.
+    """
 
     name: str
     lsb: int
@@ -65,13 +72,21 @@ class Field:
 
     @property
     def mask(self) -> int:
-        """Ones in the field's place."""
+        """A word with ones in the field's place."""
         return ((1 << self.width) - 1) << self.lsb
 
 
 @dataclass(frozen=True)
 class Register:
-    """`fields`: empty if the register is one number. `bits`: 32 or 64."""
+    """Describes a register.
+
+    name: the register's name.
+    offset: its address, in bytes.
+    access: what reading and writing it does.
+    meaning: what it says.
+    fields: its parts; empty if it is one number.
+    bits: 32 or 64.
+    """
 
     name: str
     offset: int
@@ -87,18 +102,22 @@ class Register:
 
     @property
     def words(self) -> int:
-        """Places of `WORD_BITS`."""
+        """The places of `WORD_BITS` that it takes."""
         return self.bits // WORD_BITS
 
+    def with_fields(self, *fields: Field) -> "Register":
+        """Returns the register with these fields."""
+        return replace(self, fields=fields)
+
     def field(self, name: str) -> Field:
-        """The field of that name; `KeyError` if there is none."""
+        """Returns the field of that name. Raises `KeyError` if there is none."""
         for field in self.fields:
             if field.name == name:
                 return field
         raise KeyError(name)
 
     def pack(self, **values: int) -> int:
-        """The register's value from those of its fields, 0 where none is given.
+        """Returns the register's value from those of its fields, 0 where none is given.
 
         Raises `KeyError` for a name that is no field's, `ValueError` for a value that does not fit.
         """
@@ -111,12 +130,12 @@ class Register:
         return packed
 
     def unpack(self, value: int) -> dict[str, int]:
-        """The values of the fields in the register's value."""
+        """Returns the values of the fields in the register's value."""
         return {field.name: (value & field.mask) >> field.lsb for field in self.fields}
 
 
 class Error(IntEnum):
-    """Why the core refused a command (below 16) or ended one (from 16 on)."""
+    """Says why the core refused a command (below 16) or ended one (from 16 on)."""
 
     NONE = 0
     ALIGNMENT = 1
@@ -164,79 +183,55 @@ _ADDRESSES = {
 
 REGISTERS: tuple[Register, ...] = (
     Register("ID", 0x000, Access.CONSTANT, f'0x{ID_VALUE:08X}, "MixP" in ASCII'),
-    Register(
-        *("VERSION", 0x004, Access.CONSTANT, "versions of what software must agree on"),
-        fields=(
-            Field("LAYOUT", 0, 8, "of the memory layout"),
-            Field("REGISTERS", 8, 8, "of this register map"),
-        ),
+    Register("VERSION", 0x004, Access.CONSTANT, "versions of what software must agree on").with_fields(
+        Field("LAYOUT", 0, 8, "of the memory layout"),
+        Field("REGISTERS", 8, 8, "of this register map"),
     ),
-    Register(
-        *("SHAPE", 0x008, Access.CONSTANT, "the array"),
-        fields=(
-            Field("ROWS", 0, 8, "rows"),
-            Field("COLS", 8, 8, "columns"),
-            Field("LANES", 16, 8, "products per element and cycle"),
-        ),
+    Register("SHAPE", 0x008, Access.CONSTANT, "the array").with_fields(
+        Field("ROWS", 0, 8, "rows"),
+        Field("COLS", 8, 8, "columns"),
+        Field("LANES", 16, 8, "products per element and cycle"),
     ),
-    Register(
-        *("FORMAT", 0x00C, Access.CONSTANT, "the operands"),
-        fields=(
-            Field("WEIGHT_BITS", 0, 4, "of a weight code"),
-            Field("WEIGHT_SIGNED", 4, 1, "codes are two's complement"),
-            Field("ZERO_POINT", 5, 1, "groups have zero points"),
-            Field("TOKEN_SCALE", 6, 1, "rows have token scales"),
-            Field("OUT_FORMAT", 8, 2, "of results", _CHOICES["out_format"].choices),
-            Field("ACT_FORMAT", 12, 3, "of activations", _CHOICES["act_format"].choices),
-            Field("ACT_BITS", 16, 5, "of an activation"),
-            Field("WEIGHT_FORMAT", 21, 3, "of weights", _CHOICES["weight_format"].choices),
-            Field("ALIGN_BITS", 24, 6, "of an aligned activation; 0: none are aligned"),
-        ),
+    Register("FORMAT", 0x00C, Access.CONSTANT, "the operands").with_fields(
+        Field("WEIGHT_BITS", 0, 4, "of a weight code"),
+        Field("WEIGHT_SIGNED", 4, 1, "codes are two's complement"),
+        Field("ZERO_POINT", 5, 1, "groups have zero points"),
+        Field("TOKEN_SCALE", 6, 1, "rows have token scales"),
+        Field("OUT_FORMAT", 8, 2, "of results", _CHOICES["out_format"].choices),
+        Field("ACT_FORMAT", 12, 3, "of activations", _CHOICES["act_format"].choices),
+        Field("ACT_BITS", 16, 5, "of an activation"),
+        Field("WEIGHT_FORMAT", 21, 3, "of weights", _CHOICES["weight_format"].choices),
+        Field("ALIGN_BITS", 24, 6, "of an aligned activation; 0: none are aligned"),
     ),
     Register("GROUP", 0x010, Access.CONSTANT, "weights that share a scale"),
-    Register(
-        *("BUS", 0x014, Access.CONSTANT, "the bus and the queue"),
-        fields=(
-            Field("DATA_BYTES", 0, 8, "of a data word"),
-            Field("ADDRESS_BITS", 8, 8, "of an address"),
-            Field("QUEUE", 16, 4, "commands that can wait behind the one under way"),
-        ),
+    Register("BUS", 0x014, Access.CONSTANT, "the bus and the queue").with_fields(
+        Field("DATA_BYTES", 0, 8, "of a data word"),
+        Field("ADDRESS_BITS", 8, 8, "of an address"),
+        Field("QUEUE", 16, 4, "commands that can wait behind the one under way"),
     ),
-    Register(
-        *("CONTROL", 0x020, Access.SET, "what to do now"),
-        fields=(
-            Field("ABORT", 0, 1, "end the command under way and drop those that wait"),
-            Field("CLEAR_COUNTERS", 1, 1, "set all counters to zero"),
-        ),
+    Register("CONTROL", 0x020, Access.SET, "what to do now").with_fields(
+        Field("ABORT", 0, 1, "end the command under way and drop those that wait"),
+        Field("CLEAR_COUNTERS", 1, 1, "set all counters to zero"),
     ),
-    Register(
-        *("STATUS", 0x024, Access.READ, "what the core does"),
-        fields=(
-            Field("BUSY", 0, 1, "a command is under way or waits"),
-            Field("QUEUED", 4, 4, "commands that wait"),
-        ),
+    Register("STATUS", 0x024, Access.READ, "what the core does").with_fields(
+        Field("BUSY", 0, 1, "a command is under way or waits"),
+        Field("QUEUED", 4, 4, "commands that wait"),
     ),
-    Register(
-        *("INTERRUPT", 0x028, Access.CLEAR, "causes of an interrupt"),
-        fields=(
-            Field("DONE", 0, 1, "a command is done"),
-            Field("ERROR", 1, 1, "a command was refused or ended by an error"),
-        ),
+    Register("INTERRUPT", 0x028, Access.CLEAR, "causes of an interrupt").with_fields(
+        Field("DONE", 0, 1, "a command is done"),
+        Field("ERROR", 1, 1, "a command was refused or ended by an error"),
     ),
-    Register(
-        *("INTERRUPT_ENABLE", 0x02C, Access.WRITE, "causes that raise the wire `irq`"),
-        fields=(Field("DONE", 0, 1, "as in INTERRUPT"), Field("ERROR", 1, 1, "as in INTERRUPT")),
+    Register("INTERRUPT_ENABLE", 0x02C, Access.WRITE, "causes that raise the wire `irq`").with_fields(
+        Field("DONE", 0, 1, "as in INTERRUPT"),
+        Field("ERROR", 1, 1, "as in INTERRUPT"),
     ),
-    Register(
-        *("ERROR", 0x030, Access.CLEAR_ALL, "the first error since it was cleared"),
-        fields=(Field("CODE", 0, 8, "0 if there is none"), Field("TAG", 16, 16, "of the command")),
+    Register("ERROR", 0x030, Access.CLEAR_ALL, "the first error since it was cleared").with_fields(
+        Field("CODE", 0, 8, "0 if there is none"),
+        Field("TAG", 16, 16, "of the command"),
     ),
-    Register(
-        *("DONE", 0x034, Access.READ, "the last command that is done"),
-        fields=(
-            Field("COUNT", 0, 16, "of commands done since reset, modulo 65536"),
-            Field("TAG", 16, 16, "its tag"),
-        ),
+    Register("DONE", 0x034, Access.READ, "the last command that is done").with_fields(
+        Field("COUNT", 0, 16, "of commands done since reset, modulo 65536"),
+        Field("TAG", 16, 16, "its tag"),
     ),
     *(
         Register(f"{letter}_ADDRESS", 0x040 + 8 * index, Access.WRITE, f"address of the {what}", bits=64)
@@ -247,16 +242,14 @@ REGISTERS: tuple[Register, ...] = (
     Register("M", 0x070, Access.WRITE, "rows of activations and results"),
     Register("K", 0x074, Access.WRITE, "inner dimension"),
     Register("N", 0x078, Access.WRITE, "columns of weights and results"),
-    Register(
-        *("OPERANDS", 0x07C, Access.WRITE, "how the weights were packed"),
-        fields=(
-            Field("GROUP", 0, GROUP_BITS, "weights that share a scale"),
-            Field("LAYOUT", 16, 8, "version of the layout"),
-        ),
+    Register("OPERANDS", 0x07C, Access.WRITE, "how the weights were packed").with_fields(
+        Field("GROUP", 0, GROUP_BITS, "weights that share a scale"),
+        Field("LAYOUT", 16, 8, "version of the layout"),
     ),
     Register(
-        *("SUBMIT", 0x080, Access.SET, "queue the command that the registers from A_ADDRESS on describe"),
-        fields=(Field("TAG", 0, 16, "name of the command in DONE and ERROR"),),
+        "SUBMIT", 0x080, Access.SET, "queue the command that the registers from A_ADDRESS on describe"
+    ).with_fields(
+        Field("TAG", 0, 16, "name of the command in DONE and ERROR"),
     ),
     Register("CYCLES", 0x100, Access.COUNTER, "cycles with a command under way", bits=64),
     Register("BEATS", 0x108, Access.COUNTER, "of them: the array took operands", bits=64),
@@ -264,7 +257,9 @@ REGISTERS: tuple[Register, ...] = (
         "STALL_READ", 0x110, Access.COUNTER, "of them: the array waited for operands from memory", bits=64
     ),
     Register(
-        *("STALL_ARRAY", 0x118, Access.COUNTER),
+        "STALL_ARRAY",
+        0x118,
+        Access.COUNTER,
         "of them: operands waited for the array: short groups, and results not yet written",
         bits=64,
     ),
@@ -276,7 +271,7 @@ _BY_NAME = {each.name: each for each in REGISTERS}
 
 
 def register(name: str) -> Register:
-    """The register of that name; `KeyError` if there is none."""
+    """Returns the register of that name. Raises `KeyError` if there is none."""
     return _BY_NAME[name]
 
 
@@ -290,11 +285,11 @@ COMMAND: tuple[tuple[Register, Field], ...] = tuple(
     if register("A_ADDRESS").offset <= each.offset <= register("SUBMIT").offset
     for part in each.parts
 )
-"""What describes a command: registers and their parts, from A_ADDRESS to SUBMIT."""
+"""The registers that describe a command, and their parts, from A_ADDRESS to SUBMIT."""
 
 
 def constants(config: CoreConfig) -> Mapping[str, int]:
-    """The values of the registers of `Access.CONSTANT`, by name, in the core `config`."""
+    """Returns the values of the registers of `Access.CONSTANT`, by name, in the core `config`."""
     array = config.array
     formats = register("FORMAT")
     return {

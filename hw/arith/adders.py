@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Module, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..modules import Modules, place
+from ..ports import Component
 
 
 @dataclass(frozen=True)
 class Compression:
-    """What a heap cost.
+    """Holds what a heap cost.
 
     full_adders: adders that take a bit away: those of three bits, and those of the top column, whose
         carry falls outside the sum (there an exclusive or does).
@@ -26,14 +26,18 @@ class Compression:
     floor: int
 
 
-class FullAdder(wiring.Component):
-    """`2*carry + total = a + b + c`. Combinational."""
+class FullAdder(Component):
+    """Adds three bits: `2*carry + total = a + b + c`. Combinational.
 
-    a: In(1)
-    b: In(1)
-    c: In(1)
-    total: Out(1)
-    carry: Out(1)
+    Ports
+    -----
+    a, b, c: in, 1: the bits.
+    total: out, 1: the lower bit of their sum.
+    carry: out, 1: the upper bit.
+    """
+
+    def __init__(self):
+        super().__init__({"a": In(1), "b": In(1), "c": In(1), "total": Out(1), "carry": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -44,13 +48,18 @@ class FullAdder(wiring.Component):
         return m
 
 
-class HalfAdder(wiring.Component):
-    """`2*carry + total = a + b`. Combinational."""
+class HalfAdder(Component):
+    """Adds two bits: `2*carry + total = a + b`. Combinational.
 
-    a: In(1)
-    b: In(1)
-    total: Out(1)
-    carry: Out(1)
+    Ports
+    -----
+    a, b: in, 1: the bits.
+    total: out, 1: the lower bit of their sum.
+    carry: out, 1: the upper bit.
+    """
+
+    def __init__(self):
+        super().__init__({"a": In(1), "b": In(1), "total": Out(1), "carry": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -80,7 +89,9 @@ class Adders:
         self.full_adders += 1
         if self._modules is None:
             return self.wire(a ^ b ^ c), self.wire((a & b) | (c & (a ^ b)))
-        return self._place(name, FullAdder, "full_adder", a=a, b=b, c=c)
+        adder = place(self._m, name, FullAdder, self._modules, f"{self._prefix}_full_adder", registers=False)
+        self._m.d.comb += [adder.a.eq(a), adder.b.eq(b), adder.c.eq(c)]
+        return adder.total, adder.carry
 
     def half(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Returns (total, carry) of two bits."""
@@ -88,7 +99,9 @@ class Adders:
         self.half_adders += 1
         if self._modules is None:
             return self.wire(a ^ b), self.wire(a & b)
-        return self._place(name, HalfAdder, "half_adder", a=a, b=b)
+        adder = place(self._m, name, HalfAdder, self._modules, f"{self._prefix}_half_adder", registers=False)
+        self._m.d.comb += [adder.a.eq(a), adder.b.eq(b)]
+        return adder.total, adder.carry
 
     def half_plus_one(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Returns (total, carry) of two bits and a constant one: a half adder for constants."""
@@ -96,12 +109,7 @@ class Adders:
         return self.wire(~(a ^ b)), self.wire(a | b)
 
     def wire(self, value: Value) -> Signal:
-        """`value` as a signal, so that what uses it twice does not repeat its logic."""
+        """Returns `value` as a signal, so that what uses it twice does not repeat its logic."""
         wire = Signal(len(value), name="bit")
         self._m.d.comb += wire.eq(value)
         return wire
-
-    def _place(self, name: str, make, kind: str, **inputs: Value) -> tuple[Value, Value]:
-        adder = place(self._m, name, make, self._modules, f"{self._prefix}_{kind}", registers=False)
-        self._m.d.comb += [getattr(adder, port).eq(value) for port, value in inputs.items()]
-        return adder.total, adder.carry

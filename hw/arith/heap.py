@@ -53,6 +53,7 @@ class BitHeap:
         self.add_constant(-1 << column)
 
     def add_constant(self, value: int) -> None:
+        """Adds an integer of either sign."""
         self._constant += value
 
     def add_word(
@@ -64,7 +65,7 @@ class BitHeap:
             (self.subtract if top else self.add)(bit, column + index, arrival)
 
     def total(self, adder: str = "ripple") -> Value:
-        """The sum, `width` bits.
+        """Adds the heap up; returns the sum, `width` bits.
 
         `adder`: "ripple": a carry chain that grows out of the compression, column by column; "prefix": a
         parallel-prefix adder (Sklansky 1960) over the last two rows; "plus": rows of bits added by `+`.
@@ -80,7 +81,9 @@ class BitHeap:
         return total
 
     def carry_save(self, save: Sequence[int]) -> tuple[Value, Value]:
-        """The sum, `width` bits, and carries apart: bit i has weight 2**save[i], where a chain begins anew.
+        """Adds the heap up, with some carries kept apart; returns the sum, `width` bits, and these carries.
+
+        Carry i has weight 2**save[i]: there a carry chain begins anew.
 
         `save` ascends. sum + carries = the heap's sum, modulo 2**width.
         """
@@ -105,7 +108,7 @@ class BitHeap:
 
     @property
     def compression(self) -> Compression:
-        """The cost of what was added so far; meaningful once it is summed."""
+        """Returns the cost of what was added so far; it is meaningful once the heap is summed."""
         return Compression(
             self._counts["full"], self._counts["half"], self._depth, self._inputs - self._outputs
         )
@@ -135,7 +138,7 @@ class BitHeap:
                 self._inputs += 1
 
     def _increment(self, bit: _Bit | None, column: int) -> tuple[_Bit, _Bit | None]:
-        """A bit and a constant one: its inverse, and itself as the carry, one bit more."""
+        """Adds a bit and a constant one; returns its inverse, and itself as the carry: one bit more."""
         if bit is None:
             self._inputs += 1
             return _Bit(Const(1, 1), 0.0, 0), None

@@ -15,10 +15,12 @@ from ...spec.schemes.integer import RECODED
 
 @dataclass(frozen=True)
 class Digit:
-    """A digit on its wires. `single`, `double`: the activation once, twice; `double` is None in a digit that
-    is never 2.
+    """Holds the wires of a digit.
 
-    `one_hot`: `negative` alone stands for -1; else it inverts what the others choose.
+    single: chooses the activation once.
+    double: chooses it twice; None in a digit that is never 2.
+    negative: stands for -1 alone if `one_hot`; else it inverts what the others choose.
+    one_hot: at most one of the wires is high.
     """
 
     single: Value
@@ -28,7 +30,7 @@ class Digit:
 
 
 def recode(weight: Value) -> Value:
-    """The wires (`Config.weight_wires` of them) of the two's-complement `weight`. Zero is all low."""
+    """Returns the wires, `Config.weight_wires` of them, of a two's-complement `weight`. Zero is all low."""
     wires: list[Value] = []
     carry: Value = Const(0, 1)
     for low in range(0, len(weight), 2):
@@ -48,7 +50,7 @@ def recode(weight: Value) -> Value:
 
 
 def digits(wires: Value) -> list[Digit]:
-    """The digits on the wires of one weight, the lowest first."""
+    """Returns the digits on the wires of one weight, the lowest first."""
     parts = [wires[start : start + 3] for start in range(0, len(wires), 3)]
     return [
         Digit(part[0], part[1], part[2], one_hot=part is not parts[-1])
@@ -59,7 +61,7 @@ def digits(wires: Value) -> list[Digit]:
 
 
 def sign_and_nonzero(config: Config, wires: Value) -> tuple[Value, Value]:
-    """Whether the weight on the wires that an element takes is negative, and whether it is not zero."""
+    """Returns whether the weight on an element's wires is negative, and whether it is not zero."""
     if config.datapath not in RECODED:
         return wires[-1], wires.any()
     negative: Value = Const(0, 1)
@@ -72,7 +74,7 @@ def sign_and_nonzero(config: Config, wires: Value) -> tuple[Value, Value]:
 
 
 def recoded(code: int, bits: int) -> int:
-    """What `recode` makes of the two's-complement `code` of `bits` bits, as a number: for software."""
+    """Returns what `recode` makes of the two's-complement `code`, as a number: for software."""
     value = code - ((code >> (bits - 1)) << bits)
     wires = position = 0
     for low in range(0, bits, 2):

@@ -1,13 +1,12 @@
 """Processing elements that multiply floating-point operands, in the shell of MixPE's
 (`mixpe.hw.element.shell`).
 
-What W4A16 elements must beat. Operands normalized at the array's edge, accumulators with the exponents that
+W4A16 elements must beat these. Operands normalized at the array's edge, accumulators with the exponents that
 their sums can have, and one path through alignment, addition and rounding are those of
 `mixpe.hw.element.floating`.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
@@ -27,20 +26,27 @@ from ..modules import Modules
 from .integer import WEIGHT_PORTS
 
 FACTOR_PORTS = ("acts", "weights")
-"""What a multiply-add element multiplies; with a register behind that, a cycle early."""
+"""The operands that a multiply-add element multiplies. They come a cycle early if a register holds the
+product."""
 
 _GATE, _SELECTED = 0.25, 0.5  # arrival times, as in `mixpe.hw.element.datapath`
 
 
 class FloatMacPE(Shell):
-    """Sum of weight * act in `out`, FP32 or FP16, of floating-point operands, both of `Config.act_float`.
+    """Accumulates weight * act in `out`, FP32 or FP16, of floating-point operands of `Config.act_float`.
 
     A product is exact, each sum rounded once, as by a fused multiply-add; with several lanes (FP32 only)
     as in `FloatIntPE`. A zero sum is +0.
 
-    Ports as of `Shell`: `acts`: lanes of normal codes; `weights`: lanes of `recoded` ones; `sum`: a word
-    of `total`, for `to_float`. Latency as `PE`'s; `pipelined`: a register holds the products, and the
-    operands come one cycle earlier.
+    Latency and flow are those of `Shell`. `pipelined`: a register holds the products, and the operands come
+    one cycle earlier. Raises `UserError` for several lanes with another `out` than FP32.
+
+    Ports
+    -----
+    acts: in: normal codes (`Config.act_normal`), lane 0 in the low bits.
+    weights: in: normal codes as `mixpe.hw.fp.normal.recoded` makes them, lane 0 in the low bits.
+    sum: out: a word of `total`, of which `mixpe.hw.fp.accumulate.to_float` makes a code of `out`.
+    The others are those of `Shell`.
     """
 
     def __init__(
@@ -74,23 +80,36 @@ class FloatMacPE(Shell):
 
 
 def _registered(m: Module, product: Product, lane: int) -> Product:
-    """The product of the cycle before."""
-    parts = {
-        field.name: register(m, value, name=f"product{lane}_{field.name}")
-        for field in fields(product)
-        if isinstance(value := getattr(product, field.name), Value)
-    }
-    return replace(product, **parts)
+    """Returns the product of the cycle before."""
+
+    def held(value: Value, name: str) -> Signal:
+        return register(m, value, name=f"product{lane}_{name}")
+
+    return Product(
+        sign=held(product.sign, "sign"),
+        code=held(product.code, "code"),
+        significand=held(product.significand, "significand"),
+        zero=held(product.zero, "zero"),
+        special=held(product.special, "special"),
+        nan=held(product.nan, "nan"),
+        offset=product.offset,
+    )
 
 
 class DequantizeFirstFloatPE(Shell):
-    """W4A16 that makes an FP16 weight of each 4-bit code first: RN16(scale * (code - zero)).
+    """Makes an FP16 weight of each 4-bit code first, RN16(scale * (code - zero)), then works as `FloatMacPE`.
 
-    Then as `FloatMacPE` with an FP32 sum. Ports as there, but `weights`: lanes of codes, plain binary;
-    `zeros`: 4 bits, plain binary; `scales`: a normal code; both shared by the lanes, with the weights.
+    The sum is FP32. `pipelined`: a register holds the FP16 weights, and the operands named in `early` come
+    one cycle before the activations that they meet. Raises `UserError` unless weights have 4 bits and
+    activations are FP16.
 
-    `pipelined`: a register holds the FP16 weights, and the ports named in `early` come one cycle before
-    the activations that they meet.
+    Ports
+    -----
+    acts: in: normal codes (`Config.act_normal`), lane 0 in the low bits.
+    weights: in, 4 bits a lane: codes, plain binary.
+    zeros: in, 4 bits: the zero point of the codes of the same cycle, plain binary, shared by all lanes.
+    scales: in: the scale of the codes of the same cycle, a normal code, shared by all lanes.
+    The others are those of `FloatMacPE`.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None, *, pipelined: bool = False):
@@ -125,13 +144,13 @@ class DequantizeFirstFloatPE(Shell):
 
 
 def float_total(config: Config, out: FloatFormat) -> AccumulatorFormat:
-    """Of sums in `out` of a group's products of two numbers of `Config.act_float`."""
+    """Returns the accumulator's format for sums in `out` of a group's products of two `Config.act_float`."""
     form = config.act_normal
     return accumulator_format(2 * form.offset, 2 * form.lowest, 2 * form.highest + 1, config.group, out)
 
 
 def multiplied(m: Module, adders: Adders, a: Value, b: Value, form: NormalFormat, final: str) -> Product:
-    """a * b, of which b is `recoded`: a multiple of a's significand for each digit."""
+    """Returns a * b, of which b is `recoded`: it adds a multiple of a's significand for each digit."""
     f, ones, odd = form.fraction_bits, form.special_ones, form.fraction_bits % 2
     significand = named(m, Cat(a[:f], Const(1, 1)), name="operand")
     places = f + odd
@@ -170,7 +189,7 @@ def multiplied(m: Module, adders: Adders, a: Value, b: Value, form: NormalFormat
 def dequantized(
     m: Module, adders: Adders, code: Value, zero: Value, scale: Value, form: NormalFormat, final: str
 ) -> Value:
-    """scale * (code - zero), rounded to the format that `form` is of; no number is subnormal in `form`."""
+    """Returns scale * (code - zero) as a code of `form`, rounded to the floating-point format behind it."""
     f = form.fraction_bits
     difference = named(m, (code - zero)[:5], name="difference")
     negative = difference[-1]

@@ -20,38 +20,44 @@ from ..element.shell import Shell
 from ..modules import Modules
 
 ZERO_BITS = 4
-"""Of a group's zero point in `DequantizeFirstPE`, plain binary, as its weight codes are."""
+"""The width of a group's zero point in `DequantizeFirstPE`: plain binary, as its weight codes are."""
 SCALE_BITS = 4
-"""Of a group's integer scale there, plain binary. Quantization from least to greatest uses codes 0 and 15, of
-which one is at least 8 from the zero point; an INT8 weight then leaves scales of at most 15."""
+"""The width of a group's integer scale there, plain binary. Quantization from least to greatest uses codes 0
+and 15, of which one is at least 8 from the zero point; an INT8 weight then leaves scales of at most 15."""
 
 WEIGHT_PORTS = ("weights", "zeros", "scales")
-"""What an element that dequantizes first makes a weight of; with a register behind that, a cycle early."""
+"""The operands of which an element that dequantizes first makes a weight. They come a cycle early if a
+register holds the weight."""
 
 _BRICK = 4  # bits of a brick's operands
-_GATE, _SELECTED, _BRICK_SUM, _PAIR_SUM = (
-    0.25,
-    0.5,
-    4.0,
-    8.0,
-)  # arrival times, as in `mixpe.hw.element.datapath`
+
+# Arrival times, as in `mixpe.hw.element.datapath`.
+_GATE, _SELECTED, _BRICK_SUM, _PAIR_SUM = 0.25, 0.5, 4.0, 8.0
 
 
 class DequantizeFirstPE(Shell):
-    """W4A8 that dequantizes each weight before it multiplies, as DGQ does (arXiv 2310.04836, dual-grained).
+    """Dequantizes each W4A8 weight before it multiplies, as DGQ does (arXiv 2310.04836, dual-grained).
 
     There a group has an integer scale s and a zero point z, a channel has a floating-point scale: an INT4
     code q becomes the INT8 weight s*(q - z), which an INT8 matrix multiplication takes; groups of one
     channel then share a sum. Here the element does it: P = sum(s*(q - z)*act), exact while s*(q - z) is -128
     to 127, as quantization sees to; else it wraps.
 
-    Ports as `PE`'s, but `weights`: lanes of 4-bit codes q, plain binary; and `zeros`, `scales`: z and s of
-    the codes of the same cycle, plain binary, of `ZERO_BITS` and `SCALE_BITS`, shared by all lanes. They
-    travel with the weights, which holds them where they are needed without an enable. Latency as `PE`'s.
+    Latency and flow are those of `PE`.
 
     `config`: weight_bits is 4; datapath: of the INT8 multiplication ("booth" recodes in the element); group:
     products of one sum, for DGQ those of a channel. `pipelined`: a register holds the INT8 weights, and
-    `weights`, `zeros` and `scales` come one cycle before the activations that they meet.
+    `weights`, `zeros` and `scales` come one cycle before the activations that they meet. Raises `UserError`
+    if weight_bits is not 4.
+
+    Ports
+    -----
+    acts: in, `lanes` times `Config.act_bits`: activations, lane 0 in the low bits.
+    weights: in, 4 bits a lane: the codes q, plain binary.
+    zeros: in, `ZERO_BITS`: z of the codes of the same cycle, plain binary, shared by all lanes. It travels
+        with the weights, which holds it where it is needed without an enable.
+    scales: in, `SCALE_BITS`: s of the codes of the same cycle, likewise.
+    The others are those of `PE`.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None, *, pipelined: bool = False):
@@ -84,7 +90,7 @@ class DequantizeFirstPE(Shell):
 
 
 def _dequantized(adders: Adders, code: Value, zero: Value, scale: Value, final: str) -> Value:
-    """scale * (code - zero), 8 bits."""
+    """Returns scale * (code - zero), 8 bits."""
     difference = BitHeap(len(code) + 1, adders)
     difference.add_word(code)
     for column, bit in enumerate(zero):
@@ -99,18 +105,22 @@ def _dequantized(adders: Adders, code: Value, zero: Value, scale: Value, final: 
 
 
 class BitFusionPE(Shell):
-    """Four 4x4 multipliers ("bricks") that fuse into larger ones, after Bit Fusion (arXiv 1712.01507).
+    """Fuses four 4x4 multipliers ("bricks") into larger ones, after Bit Fusion (arXiv 1712.01507).
 
-    `modes` says, with each cycle's operands, what they are (`fusion_mode`): bit 0: weights have 4 bits, else
-    8; bit 1: activations have 4, else 8. Products per cycle: one 8x8, two 4x8 or 8x4, four 4x4, all signed;
-    all enter one sum, which is wide enough for `config.group` cycles of 8x8.
+    Products per cycle: one 8x8, two 4x8 or 8x4, four 4x4, all signed. All enter one sum, which is wide enough
+    for `config.group` cycles of 8x8. Latency and flow are those of `PE`.
 
-    Ports as `PE`'s, but `acts`, `weights`: 16 bits each, brick b's in bits 4*b and up, as `fusion_operands`
-    packs them: an operand that several bricks need is repeated, which spares the element all choosing of
-    operands. Four products of 4x4 need 16 bits of weights, so that other modes lose nothing. `modes`,
-    `modes_out`: 2 bits. Latency as `PE`'s.
+    `config`: weight_bits and act_bits are 8, lanes 1; the datapath only says how sums end. Raises `UserError`
+    for other widths.
 
-    `config`: weight_bits and act_bits are 8, lanes 1; of the datapath it takes only how sums end.
+    Ports
+    -----
+    acts, weights: in, 16 bits: brick b's operands in bits 4*b and up, as `fusion_operands` packs them. An
+        operand that several bricks need is repeated, which spares the element all choosing of operands. Four
+        products of 4x4 need 16 bits of weights, so that other modes lose nothing.
+    modes: in, 2 bits: what the operands of the same cycle are (`fusion_mode`). Bit 0: weights have 4 bits,
+        else 8. Bit 1: activations have 4, else 8.
+    The others are those of `PE`, with `modes_out`.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -158,8 +168,8 @@ def _add_brick(
 ) -> None:
     """Adds weight * act, four bits each, signed where the wire is high (None: always).
 
-    As Baugh and Wooley (1973): what has negative place value is added inverted, less a constant. The
-    constants of a sign that varies, summed up, are two wires in the heap.
+    This is Baugh and Wooley's way (1973): what has negative place value is added inverted, less a constant.
+    The constants of a sign that varies, summed up, are two wires in the heap.
     """
     top = _BRICK - 1
     for row, weight_bit in enumerate(weight):
@@ -182,7 +192,7 @@ def _add_brick(
 
 
 def _moved(adders: Adders, value: Value, stays: Value) -> Value:
-    """The signed `value`, times 16 unless it `stays`, four bits wider."""
+    """Returns the signed `value`, times 16 unless it `stays`, four bits wider."""
     extended = Cat(value, value[-1].replicate(_BRICK))
     return Cat(
         adders.wire(Mux(stays, extended[index], value[index - _BRICK] if index >= _BRICK else 0))
@@ -191,7 +201,10 @@ def _moved(adders: Adders, value: Value, stays: Value) -> Value:
 
 
 def fusion_mode(weight_bits: int, act_bits: int) -> int:
-    """The word of `modes` for products of these operands; each has 4 or 8 bits."""
+    """Returns the word of `modes` for products of these operands.
+
+    Raises `UserError` unless each has 4 or 8 bits.
+    """
     for name, bits in (("weight_bits", weight_bits), ("act_bits", act_bits)):
         if bits not in (4, 8):
             raise UserError(f"{name} must be 4 or 8 for fused bricks, not {bits}")
@@ -199,14 +212,17 @@ def fusion_mode(weight_bits: int, act_bits: int) -> int:
 
 
 def fusion_products(weight_bits: int, act_bits: int) -> int:
-    """Products per cycle of `BitFusionPE`: 1, 2 or 4."""
+    """Returns the products per cycle of `BitFusionPE`: 1, 2 or 4."""
     return (1, 2, 2, 4)[fusion_mode(weight_bits, act_bits)]
 
 
 def fusion_operands(
     weight_bits: int, act_bits: int, weights: Sequence[int], acts: Sequence[int]
 ) -> tuple[int, int]:
-    """The words of `weights` and `acts` for one cycle of `BitFusionPE`: as many of each as products."""
+    """Packs one cycle's operands of `BitFusionPE`; returns the words of `weights` and `acts`.
+
+    Raises `UserError` unless there are as many weights, and as many activations, as products.
+    """
     products = fusion_products(weight_bits, act_bits)
     if not len(weights) == len(acts) == products:
         raise UserError(f"weights and acts must be {products}, not {len(weights)} and {len(acts)}")

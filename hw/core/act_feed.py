@@ -1,21 +1,31 @@
 """Beats of activations: rows past M and lanes past a group's end are zero."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, CoreConfig
 from ..array.beats import Beat
+from ..ports import Component
 from .plan import walk_tiles
 
 
-class ActFeed(wiring.Component):
-    """Makes beats of the stream `acts` of what the activations' banks hold.
+class ActFeed(Component):
+    """Makes beats of the array's stream `acts` of what the activations' banks hold.
 
-    `start` (a pulse) with the plan, which stays: `rows`: M, `cols`: N, `tail`: lanes in use in a tile's last
-    beat. `i`: stream of all rows' lanes in their containers, `last`: it is its tile's last. `o`: stream of
-    the array's `acts`, in the same cycle. `done`: all beats of the product are taken.
+    Combinational from `i` to `o`, and back from `o.ready` to `i.ready`.
+
+    Ports
+    -----
+    start: in, 1: a pulse; the plan is there, and stays until the product is done.
+    rows: in, `SIZE_BITS`, plan: M.
+    cols: in, `SIZE_BITS`, plan: N.
+    tail: in, up to `Config.lanes`, plan: lanes in use in a tile's last beat.
+    i: stream of the lanes of all rows in their containers, row 0 and lane 0 in the low bits, in.
+    last: in, 1: what is on `i` is its tile's last.
+    o: stream of the array's beats `acts`, out.
+    done: out, 1: all beats of the product are taken.
     """
 
     def __init__(self, config: CoreConfig):
@@ -56,8 +66,8 @@ class ActFeed(wiring.Component):
                 m.d.comb += self.o.payload.a[row][lane].eq(Mux(used, code, 0))
         return m
 
-    def _lanes(self, m: Module, take, end_tile) -> Signal:
-        """Which lanes are in use: all but in a group's last beat."""
+    def _lanes(self, m: Module, take: Value, end_tile: Value) -> Signal:
+        """Returns which lanes are in use: all of them, but for a group's last beat."""
         array = self.config.array
         used = Signal(array.lanes, init=-1)
         if array.lanes == 1:

@@ -1,75 +1,99 @@
 """Ports on an AXI4 bus (AMBA AXI and ACE Protocol Specification, IHI 0022)."""
 
-from collections.abc import Mapping
-
 from amaranth.hdl import Module
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from ...spec.core import CoreConfig
+from ..ports import PortGroup, prefixed
 
 INCR = 1
 """Burst type: each word follows the one before."""
+
+OKAY, SLVERR = 0b00, 0b10
+"""Responses. SLVERR is the lower of the two that are errors; the other is DECERR."""
+
+MASTER = "m_axi_"
+"""What the names of a master's ports begin with."""
 
 _CACHE = 0b0011  # normal memory, not cacheable, bufferable
 _LENGTH_BITS = 8
 
 
-def _address_channel(config: CoreConfig, prefix: str) -> dict[str, Member]:
-    return {
-        f"{prefix}id": Out(1),
-        f"{prefix}addr": Out(config.address_bits),
-        f"{prefix}len": Out(_LENGTH_BITS),
-        f"{prefix}size": Out(3),
-        f"{prefix}burst": Out(2),
-        f"{prefix}lock": Out(1),
-        f"{prefix}cache": Out(4),
-        f"{prefix}prot": Out(3),
-        f"{prefix}valid": Out(1),
-        f"{prefix}ready": In(1),
-    }
+class AddressChannel(wiring.Signature):
+    """An address channel, AR or AW, as its master declares it."""
+
+    def __init__(self, config: CoreConfig):
+        super().__init__(
+            {
+                "id": Out(1),
+                "addr": Out(config.address_bits),
+                "len": Out(_LENGTH_BITS),
+                "size": Out(3),
+                "burst": Out(2),
+                "lock": Out(1),
+                "cache": Out(4),
+                "prot": Out(3),
+                "valid": Out(1),
+                "ready": In(1),
+            }
+        )
+
+
+class ReadMaster(wiring.Signature):
+    """The channels AR and R of a master: `araddr`, `rdata` and so on."""
+
+    def __init__(self, config: CoreConfig):
+        super().__init__(
+            {
+                **prefixed("ar", AddressChannel(config).members),
+                "rid": In(1),
+                "rdata": In(config.data_bits),
+                "rresp": In(2),
+                "rlast": In(1),
+                "rvalid": In(1),
+                "rready": Out(1),
+            }
+        )
+
+
+class WriteMaster(wiring.Signature):
+    """The channels AW, W and B of a master: `awaddr`, `wdata`, `bresp` and so on."""
+
+    def __init__(self, config: CoreConfig):
+        super().__init__(
+            {
+                **prefixed("aw", AddressChannel(config).members),
+                "wdata": Out(config.data_bits),
+                "wstrb": Out(config.word_bytes),
+                "wlast": Out(1),
+                "wvalid": Out(1),
+                "wready": In(1),
+                "bid": In(1),
+                "bresp": In(2),
+                "bvalid": In(1),
+                "bready": Out(1),
+            }
+        )
 
 
 def read_members(config: CoreConfig) -> dict[str, Member]:
-    """The channels AR and R."""
-    return _address_channel(config, "m_axi_ar") | {
-        "m_axi_rid": In(1),
-        "m_axi_rdata": In(config.data_bits),
-        "m_axi_rresp": In(2),
-        "m_axi_rlast": In(1),
-        "m_axi_rvalid": In(1),
-        "m_axi_rready": Out(1),
-    }
+    """Returns the ports of a `ReadMaster` as members of a component: `m_axi_araddr` and so on."""
+    return prefixed(MASTER, ReadMaster(config).members)
 
 
 def write_members(config: CoreConfig) -> dict[str, Member]:
-    """The channels AW, W and B."""
-    return _address_channel(config, "m_axi_aw") | {
-        "m_axi_wdata": Out(config.data_bits),
-        "m_axi_wstrb": Out(config.word_bytes),
-        "m_axi_wlast": Out(1),
-        "m_axi_wvalid": Out(1),
-        "m_axi_wready": In(1),
-        "m_axi_bid": In(1),
-        "m_axi_bresp": In(2),
-        "m_axi_bvalid": In(1),
-        "m_axi_bready": Out(1),
-    }
+    """Returns the ports of a `WriteMaster` as members of a component: `m_axi_awaddr` and so on."""
+    return prefixed(MASTER, WriteMaster(config).members)
 
 
-def drive_constants(m: Module, config: CoreConfig, component, prefix: str) -> None:
-    """What never changes of an address channel: bursts of whole words, one ID, ordinary memory."""
+def drive_constants(m: Module, config: CoreConfig, channel: PortGroup) -> None:
+    """Drives what never changes of an `AddressChannel`: bursts of whole words, one ID, ordinary memory."""
     m.d.comb += [
-        getattr(component, f"{prefix}id").eq(0),
-        getattr(component, f"{prefix}size").eq((config.word_bytes - 1).bit_length()),
-        getattr(component, f"{prefix}burst").eq(INCR),
-        getattr(component, f"{prefix}lock").eq(0),
-        getattr(component, f"{prefix}cache").eq(_CACHE),
-        getattr(component, f"{prefix}prot").eq(0),
+        channel.id.eq(0),
+        channel.size.eq((config.word_bytes - 1).bit_length()),
+        channel.burst.eq(INCR),
+        channel.lock.eq(0),
+        channel.cache.eq(_CACHE),
+        channel.prot.eq(0),
     ]
-
-
-def lead_out(m: Module, outer, inner, members: Mapping[str, Member]) -> None:
-    """Connects the ports `members` of `inner` with those of `outer` of the same names."""
-    for name, member in members.items():
-        inside, outside = getattr(inner, name), getattr(outer, name)
-        m.d.comb += outside.eq(inside) if member.flow == Out else inside.eq(outside)

@@ -1,56 +1,77 @@
 """AXI4-Lite (AMBA AXI and ACE Protocol Specification, IHI 0022E, part B): the slave's port."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Member, Out
 
 from ...spec.registers import ADDRESS_BITS, WORD_BITS
-
-OKAY, SLVERR = 0b00, 0b10
+from ..ports import Component, PortGroup, prefixed
+from .axi import OKAY, SLVERR
 
 STROBES = WORD_BITS // 8
 _BYTE_BITS = (STROBES - 1).bit_length()
 INDEX_BITS = ADDRESS_BITS - _BYTE_BITS
 
+SLAVE = "s_axil_"
+"""What the names of a slave's ports begin with."""
+
+_FLOW = wiring.Signature({"valid": In(1), "ready": Out(1)})
+
+
+class LiteSlave(wiring.Signature):
+    """The ports of an AXI4-Lite slave, as the slave declares them: `awaddr` and so on."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "awaddr": In(ADDRESS_BITS),
+                "awprot": In(3),
+                "awvalid": In(1),
+                "awready": Out(1),
+                "wdata": In(WORD_BITS),
+                "wstrb": In(STROBES),
+                "wvalid": In(1),
+                "wready": Out(1),
+                "bresp": Out(2),
+                "bvalid": Out(1),
+                "bready": In(1),
+                "araddr": In(ADDRESS_BITS),
+                "arprot": In(3),
+                "arvalid": In(1),
+                "arready": Out(1),
+                "rdata": Out(WORD_BITS),
+                "rresp": Out(2),
+                "rvalid": Out(1),
+                "rready": In(1),
+            }
+        )
+
 
 def axil_members() -> dict[str, Member]:
-    """The ports of an AXI4-Lite slave, by name, as members of a component: `s_axil_awaddr` and so on."""
-    return {
-        "s_axil_awaddr": In(ADDRESS_BITS),
-        "s_axil_awprot": In(3),
-        "s_axil_awvalid": In(1),
-        "s_axil_awready": Out(1),
-        "s_axil_wdata": In(WORD_BITS),
-        "s_axil_wstrb": In(STROBES),
-        "s_axil_wvalid": In(1),
-        "s_axil_wready": Out(1),
-        "s_axil_bresp": Out(2),
-        "s_axil_bvalid": Out(1),
-        "s_axil_bready": In(1),
-        "s_axil_araddr": In(ADDRESS_BITS),
-        "s_axil_arprot": In(3),
-        "s_axil_arvalid": In(1),
-        "s_axil_arready": Out(1),
-        "s_axil_rdata": Out(WORD_BITS),
-        "s_axil_rresp": Out(2),
-        "s_axil_rvalid": Out(1),
-        "s_axil_rready": In(1),
-    }
+    """Returns the ports of a `LiteSlave` as members of a component: `s_axil_awaddr` and so on."""
+    return prefixed(SLAVE, LiteSlave().members)
 
 
-class AxiLiteSlave(wiring.Component):
-    """Turns AXI4-Lite transactions into one-cycle accesses.
+class AxiLiteSlave(Component):
+    """Turns AXI4-Lite transactions into accesses of one cycle.
 
-    Ports `axil_members`: address and data of a write may come in any order and at any distance; answers stay
-    until they are taken. One write and one read are under way at a time, and the next address (and data) may
-    come meanwhile: an access every other cycle. No output of the port depends on an input within the cycle.
-    The two low bits of an address, and `awprot` and `arprot`, change nothing.
+    Address and data of a write may come in any order and at any distance, and answers stay until they are
+    taken. One write and one read are under way at a time. The next address (and data) may come meanwhile, so
+    that there is an access every other cycle. No output of the bus depends on an input within the cycle. The
+    two low bits of an address, and `awprot` and `arprot`, change nothing.
 
-    Inside, in words of `WORD_BITS`, each with its answer in the same cycle:
-
-    - `write`: in this cycle `write_data` goes to word `write_index`, to those bytes whose `write_strobes` are
-      high; `write_error` answers SLVERR.
-    - `read`: in this cycle `read_data` is what word `read_index` holds; `read_error` answers SLVERR.
+    Ports
+    -----
+    s_axil_*: the bus (`LiteSlave`).
+    write: out, 1: this cycle writes.
+    write_index: out, `INDEX_BITS`: the word that is written.
+    write_data: out, `WORD_BITS`: what is written.
+    write_strobes: out, `STROBES`: the bytes of the word that are written, bit 0 for the lowest.
+    write_error: in, 1, in the cycle of `write`: the answer is SLVERR, else OKAY.
+    read: out, 1: this cycle reads.
+    read_index: out, `INDEX_BITS`: the word that is read.
+    read_data: in, `WORD_BITS`, in the cycle of `read`: what the word holds.
+    read_error: in, 1, in the cycle of `read`: the answer is SLVERR, else OKAY.
     """
 
     def __init__(self):
@@ -75,39 +96,45 @@ class AxiLiteSlave(wiring.Component):
         self._reads(m)
         return m
 
-    def _writes(self, m):
-        data = Cat(self.s_axil_wdata, self.s_axil_wstrb)
-        addressed = self._held(m, "aw", self.s_axil_awaddr[_BYTE_BITS:], self.write_index, self.write)
-        has_data = self._held(m, "w", data, Cat(self.write_data, self.write_strobes), self.write)
+    def _writes(self, m: Module) -> None:
+        address, data = self.s_axil_awaddr[_BYTE_BITS:], Cat(self.s_axil_wdata, self.s_axil_wstrb)
+        written = Cat(self.write_data, self.write_strobes)
+        addressed = _keep(m, "aw", self._channel("aw"), address, self.write_index, self.write)
+        has_data = _keep(m, "w", self._channel("w"), data, written, self.write)
         m.d.comb += self.write.eq(addressed & has_data & ~self.s_axil_bvalid)
-        self._answer(m, "b", self.write, self.write_error)
+        _answer(m, self._channel("b"), self.write, self.s_axil_bresp, self.write_error)
 
-    def _reads(self, m):
-        addressed = self._held(m, "ar", self.s_axil_araddr[_BYTE_BITS:], self.read_index, self.read)
+    def _reads(self, m: Module) -> None:
+        address = self.s_axil_araddr[_BYTE_BITS:]
+        addressed = _keep(m, "ar", self._channel("ar"), address, self.read_index, self.read)
         m.d.comb += self.read.eq(addressed & ~self.s_axil_rvalid)
-        self._answer(m, "r", self.read, self.read_error)
+        _answer(m, self._channel("r"), self.read, self.s_axil_rresp, self.read_error)
         with m.If(self.read):
             m.d.sync += self.s_axil_rdata.eq(self.read_data)
 
-    def _held(self, m, channel, payload, shown, taken):
-        """Keeps what comes on `channel` in `shown` until `taken`; returns whether it holds something."""
-        full = Signal(name=f"{channel}_full")
-        kept = Signal(len(payload), name=f"{channel}_kept", reset_less=True)
-        valid, ready = self._handshake(channel)
-        m.d.comb += [ready.eq(~full), shown.eq(kept)]
-        with m.If(valid & ~full):
-            m.d.sync += [kept.eq(payload), full.eq(1)]
-        with m.If(taken):
-            m.d.sync += full.eq(0)
-        return full
+    def _channel(self, name: str) -> PortGroup:
+        """Returns `valid` and `ready` of the channel of that name."""
+        return PortGroup(self, f"{SLAVE}{name}", _FLOW)
 
-    def _answer(self, m, channel, access, error):
-        valid, ready = self._handshake(channel)
-        with m.If(access):
-            response = getattr(self, f"s_axil_{channel}resp")
-            m.d.sync += [valid.eq(1), response.eq(Mux(error, SLVERR, OKAY))]
-        with m.Elif(ready):
-            m.d.sync += valid.eq(0)
 
-    def _handshake(self, channel):
-        return getattr(self, f"s_axil_{channel}valid"), getattr(self, f"s_axil_{channel}ready")
+def _keep(m: Module, name: str, channel: PortGroup, payload: Value, shown: Value, taken: Value) -> Signal:
+    """Keeps what comes on a channel in `shown` until `taken`; returns whether it holds something.
+
+    The channel takes no more meanwhile: its `ready` comes from a register.
+    """
+    full = Signal(name=f"{name}_full")
+    kept = Signal(len(payload), name=f"{name}_kept", reset_less=True)
+    m.d.comb += [channel.ready.eq(~full), shown.eq(kept)]
+    with m.If(channel.valid & ~full):
+        m.d.sync += [kept.eq(payload), full.eq(1)]
+    with m.If(taken):
+        m.d.sync += full.eq(0)
+    return full
+
+
+def _answer(m: Module, channel: PortGroup, access: Value, response: Value, error: Value) -> None:
+    """Answers an `access`, which only happens while no answer waits, on a channel from the next cycle on."""
+    with m.If(access):
+        m.d.sync += [channel.valid.eq(1), response.eq(Mux(error, SLVERR, OKAY))]
+    with m.Elif(channel.ready):
+        m.d.sync += channel.valid.eq(0)

@@ -1,28 +1,42 @@
 """Two banks of operands that are used again: one is filled while the other is read."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, CoreConfig
 from ..modules import Modules
+from ..ports import Component
 from ..ram import place_ram
 from .loaders import BankTag
 
 
-class BankBuffer(wiring.Component):
+class BankBuffer(Component):
     """Serves tiles of elements, from `rows` memories in step, out of two banks of `depth` words each.
 
-    Filling: `claim` (pulse) takes the next bank, which is legal while `free` is high; `load` with `data`,
-    `tag` (`BankTag`) and `index` is a word, `end` the last of its burst.
+    If a tile fits in a bank, the bank serves all column tiles of a strip; else each bank serves its part of
+    one tile. The tiles of strip i begin with element i * `step`, modulo the elements of a word, of their
+    first word; a `step` other than 0 needs tiles that fit in a bank. `width`: bits of an element. An element
+    of each row leaves in every cycle, at the earliest two cycles after its word was loaded; a block of a bank
+    can be read once its last word is loaded.
 
-    Reading: `start` (a pulse) with the plan, which stays: a tile is `count` elements; `cols`: N. If a tile
-    fits in a bank, the bank serves all column tiles of a strip, else each bank serves its part of one tile.
-    The tiles of strip i begin with element i * `step`, modulo those of a word, of their first word; other
-    than 0, `step` needs tiles that fit in a bank.
-
-    `out`: stream of `rows` elements of `width` bits, row 0 lowest; `last`: it is its tile's last; `starved`:
-    its next word is not there yet. An element a cycle.
+    Ports
+    -----
+    claim: in, 1: a pulse; the next bank will be filled. Legal while `free` is high.
+    free: out, 1: the next bank may be claimed.
+    load: in, 1: a word comes.
+    data: in, `CoreConfig.data_bits`, in the cycle of `load`: the word.
+    tag: in, `BankTag`, in the cycle of `load`: where its burst goes.
+    index: in, `CoreConfig.burst_index_bits`, in the cycle of `load`: its place in the burst.
+    end: in, 1, in the cycle of `load`: it is the burst's last.
+    start: in, 1: a pulse; the plan is there, and stays until the product is done.
+    count: in, `SIZE_BITS`, plan: elements of a tile.
+    cols: in, `SIZE_BITS`, plan: N.
+    out: stream of `rows` elements of `width` bits, row 0 in the low bits, out.
+    last: out, 1: the elements on `out` are their tile's last.
+    starved: out, 1: the next word is due, and not there yet.
     """
 
     def __init__(
@@ -84,7 +98,8 @@ class BankBuffer(wiring.Component):
 
         # The next word to read.
         bank, word = Signal(), Signal(place_bits)
-        first = Signal(range(self.per_word)) if self.step else 0  # of the strip's elements in its first word
+        # The place of the strip's first element in its word.
+        first: Any = Signal(range(self.per_word)) if self.step else 0
         next_first = self._next(first)
         left, cols = Signal(SIZE_BITS), Signal(SIZE_BITS)  # words of the tile, columns of the strip
         end_strip = Signal()
@@ -148,14 +163,19 @@ class BankBuffer(wiring.Component):
         m.d.comb += self.out.payload.eq(Cat(words))
         with m.If(self.start):
             m.d.sync += [
-                *(left.eq(self._words(0)), cols.eq(self.cols), word.eq(0)),
-                *(elements.eq(self.count), begins.eq(1), have.eq(0)),
+                left.eq(self._words(0)),
+                cols.eq(self.cols),
+                word.eq(0),
+                elements.eq(self.count),
+                begins.eq(1),
+                have.eq(0),
             ]
             if self.step:
                 m.d.sync += first.eq(0)
         return m
 
-    def _element(self, m: Module, word: Signal, place: Signal) -> Signal:
+    def _element(self, m: Module, word: Value, place: Signal) -> Signal:
+        """Returns the element of a `word` at `place`."""
         element = Signal(self.width)
         with m.Switch(place):
             for index in range(self.per_word):
@@ -163,16 +183,16 @@ class BankBuffer(wiring.Component):
                     m.d.comb += element.eq(word[index * self.width : (index + 1) * self.width])
         return element
 
-    def _words(self, first):
-        """Words of a tile that begins with element `first` of a word."""
+    def _words(self, first: Value | int) -> Value:
+        """Returns the words of a tile that begins with element `first` of a word."""
         return (self.count + first + (self.per_word - 1)) >> (self.per_word.bit_length() - 1)
 
-    def _next(self, first):
-        """Where the next strip's tiles begin; `per_word` is a power of two."""
-        return (first + self.step)[: self.per_word.bit_length() - 1] if self.step else 0
+    def _next(self, first: Value | int) -> Value | int:
+        """Returns where the next strip's tiles begin; `per_word` is a power of two."""
+        return Value.cast(first + self.step)[: self.per_word.bit_length() - 1] if self.step else 0
 
-    def _address(self, bank, word):
-        """Bank 1 lies above bank 0."""
+    def _address(self, bank: Value, word: Value) -> Value:
+        """Returns the place of a bank's word in the memories: bank 1 lies above bank 0."""
         if self.depth & (self.depth - 1) == 0:
             return Cat(word[: self.depth.bit_length() - 1], bank)
         return word + Mux(bank, self.depth, 0)

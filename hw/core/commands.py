@@ -1,20 +1,27 @@
 """Commands: checked, queued, run one after another, and ended early where something fails."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, wiring
+from typing import Any
+
+from amaranth.hdl import Cat, Const, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import data
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from ...spec.layout import ALIGNMENT, LAYOUT_VERSION
-from ...spec.registers import CODE_BITS, QUEUED_BITS, TAG_BITS, Error
-from .command import Command
+from ...spec.registers import CODE_BITS, TAG_BITS, Error
+from ..ports import Component
+from .command import CommandPort
 
 _ALIGNED = (ALIGNMENT - 1).bit_length()
 
 
 class Job(data.StructLayout):
-    """A command that the core has accepted: its members are legal, and as wide as they can be."""
+    """Holds a command that the core has accepted: its members are legal, and as wide as they can be.
+
+    Members, as of `Command`: `tag`, `a_address`, `w_address`, `s_address`, `t_address`, `o_address`
+    (`CoreConfig.address_bits`), `a_stride`, `o_stride` (`STRIDE_BITS`), `m`, `k` and `n` (`SIZE_BITS`).
+    """
 
     def __init__(self, config: CoreConfig):
         addresses = {f"{letter}_address": config.address_bits for letter in "awsto"}
@@ -24,35 +31,36 @@ class Job(data.StructLayout):
         )
 
 
-class Commands(wiring.Component):
+class Commands(Component):
     """Checks, queues and runs commands.
 
-    Ports: `submit`, `command`, `refused`, `error_pending`, `cancel`, `busy`, `queued`, `done`,
-    `done_tag`, `failed`, `failed_code`, `failed_tag`: as of `RegisterFile`.
+    A command that leaves the queue becomes `job`. Then `plan` is pulsed and `planned` awaited, `start` is
+    pulsed, and the command is done when `active` has fallen. It ends early by an `error` or by `cancel`: then
+    `failed` is pulsed, `hold` stays high until `quiet` is, `clear` is pulsed, and the queue is empty. Until
+    then every command that is submitted is refused.
 
-    A command runs as `job`, which stays until it ends: `plan` (pulse), then `planned` is awaited, then
-    `start` (pulse), then `active` to fall. It ends early with `error` (an `Error`, or 0) or `cancel`:
-    `failed` tells, `hold` is high until `quiet` is, then `clear` (pulse) resets all that held operands, and
-    the queue is empty; until then nothing is accepted. `running`: from the cycle behind the one in which a
-    command leaves the queue to that of `done` or `clear`.
+    Ports
+    -----
+    The members of `CommandPort`, flipped, and:
+
+    job: out, `Job`: the command that runs; it stays until that ends.
+    plan: out, 1: a pulse; the sizes of the job's tiles are to be computed.
+    planned: in, 1: a pulse; they are.
+    start: out, 1: a pulse; the job's operands are to be read.
+    active: in, 1: from the cycle behind `start` on, results are to come or to be written.
+    error: in, `CODE_BITS`: the `Error` that memory answers in this cycle, or 0.
+    hold: out, 1: no more bursts are to begin, as the job ends early.
+    quiet: in, 1: no burst is under way.
+    clear: out, 1: a pulse; all that holds operands is to be reset.
+    running: out, 1: from the cycle behind the one in which a command leaves the queue to that of `done` or
+        `clear`.
     """
 
     def __init__(self, config: CoreConfig):
         self.config = config
         super().__init__(
             {
-                "submit": In(1),
-                "command": In(Command()),
-                "refused": Out(CODE_BITS),
-                "error_pending": In(1),
-                "cancel": In(1),
-                "busy": Out(1),
-                "queued": Out(QUEUED_BITS),
-                "done": Out(1),
-                "done_tag": Out(TAG_BITS),
-                "failed": Out(1),
-                "failed_code": Out(CODE_BITS),
-                "failed_tag": Out(TAG_BITS),
+                **CommandPort().flip().members,
                 "job": Out(Job(config)),
                 "plan": Out(1),
                 "planned": In(1),
@@ -69,7 +77,7 @@ class Commands(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job = Job(self.config)
-        fifo = SyncFIFO(width=job.size, depth=self.config.queue)
+        fifo: Any = SyncFIFO(width=job.size, depth=self.config.queue)
         m.submodules.queue = ResetInserter(self.clear)(fifo)
         ending, failing = Signal(), Signal()
 
@@ -121,8 +129,8 @@ class Commands(wiring.Component):
             m.d.sync += ending.eq(1)
         return m
 
-    def _refusal(self, room, ending):
-        """The `Error` that the command submitted meets, 0 if it is legal."""
+    def _refusal(self, room: Value, ending: Value) -> Value:
+        """Returns the `Error` that the command submitted meets, 0 if it is legal."""
         command, config = self.command, self.config
         letters = "awsto" if config.array.token_scale else "awso"
         addresses = [command[f"{letter}_address"] for letter in letters]
@@ -138,7 +146,7 @@ class Commands(wiring.Component):
             (Error.ADDRESS, Cat(a[config.address_bits :].any() for a in addresses).any()),
             (Error.QUEUE_FULL, ~room),
         )
-        found = Const(Error.NONE, CODE_BITS)
+        found: Value = Const(Error.NONE, CODE_BITS)
         for error, condition in reversed(refusals):
             found = Mux(condition, error, found)
         return found

@@ -1,6 +1,8 @@
 """The accelerator core: an array behind registers and an AXI4 memory port."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
@@ -9,26 +11,32 @@ from ...spec.core import CoreConfig
 from ...spec.errors import UserError
 from ..array.top import Top
 from ..modules import Modules, place
+from ..ports import Component, PortGroup, lead_out
 from .act_feed import ActFeed
-from .axi import lead_out, read_members, write_members
-from .axi_lite import axil_members
+from .axi import MASTER, ReadMaster, WriteMaster, read_members, write_members
+from .axi_lite import SLAVE, LiteSlave, axil_members
 from .bank_buffer import BankBuffer
+from .command import CommandPort
 from .commands import Commands
 from .loaders import ActLoader, BankTag, TileLoader, TokenLoader
 from .plan import Planner, TileSizes, walk_tiles
-from .reader import Reader
+from .reader import ReadClient, Reader
 from .register_file import RegisterFile
 from .stream_buffer import StreamBuffer
 from .writer import Writer
 
 
-class Core(wiring.Component):
-    """Multiplies matrices that lie in memory (docs/memory.md), a command each (docs/core.md).
+class Core(Component):
+    """Multiplies matrices that lie in memory (docs/memory.md), one for each command (docs/core.md).
 
-    Ports: the AXI4-Lite slave `s_axil_*` (`mixpe.spec.registers`), the AXI4 master `m_axi_*`, `irq`.
-
-    `modules`: as of `mixpe.hw.modules`; None elaborates plain submodules. Raises `UserError` if `config.bus`
+    `modules`: as for `mixpe.hw.modules`; None elaborates plain submodules. Raises `UserError` if `config.bus`
     is not "axi".
+
+    Ports
+    -----
+    s_axil_*: the AXI4-Lite slave with the registers of `mixpe.spec.registers` (`LiteSlave`).
+    m_axi_*: the AXI4 master that reads operands and writes results (`ReadMaster` and `WriteMaster`).
+    irq: out, 1: a cause in the register INTERRUPT is enabled.
     """
 
     def __init__(self, config: CoreConfig, modules: Modules | None = None):
@@ -48,45 +56,58 @@ class Core(wiring.Component):
         clear = commands.clear
         engine = place(m, "engine", lambda: Top(array, modules), modules, array.name, reset=clear)
         writer = self._add(m, "writer", lambda: Writer(config), reset=clear)
-        clients = {
+        tags = {
             **({"token": BankTag(config, 1, config.token_words)} if array.token_scale else {}),
             "scale": None,
             "act": BankTag(config, array.rows, config.act_words),
             "weight": None,
         }
-        reader = self._add(m, "reader", lambda: Reader(config, clients))
+        reader = self._add(m, "reader", lambda: Reader(config, tags))
+        clients = {
+            name: PortGroup(reader, f"{name}_", ReadClient(config, tag).flip()) for name, tag in tags.items()
+        }
 
-        lead_out(m, self, registers, axil_members())
+        lead_out(m, self, registers, SLAVE, LiteSlave())
         m.d.comb += self.irq.eq(registers.irq)
-        lead_out(m, self, reader, read_members(config))
-        lead_out(m, self, writer, write_members(config))
+        lead_out(m, self, reader, MASTER, ReadMaster(config))
+        lead_out(m, self, writer, MASTER, WriteMaster(config))
 
-        weights, scales = (self._stream(m, name, commands, planner, reader) for name in ("weight", "scale"))
-        acts = self._acts(m, commands, planner, reader)
+        weights, scales = (
+            self._stream(m, name, commands, planner, reader, clients[name]) for name in ("weight", "scale")
+        )
+        acts = self._acts(m, commands, planner, reader, clients["act"])
         if array.token_scale:
-            self._tokens(m, commands, reader, engine)
+            self._tokens(m, commands, reader, clients["token"], engine)
         job, start = commands.job, commands.start
         _, fed = walk_tiles(m, config, start, job.m, job.n, weights.end_tile)
-        _link(m, acts.o, engine.acts)
-        _link(m, weights.out, engine.weights)
-        _link(m, scales.out, engine.scales)
-        _link(m, engine.out, writer.results)
+        wiring.connect(m, acts.o, engine.acts)
+        wiring.connect(m, weights.out, engine.weights)
+        wiring.connect(m, scales.out, engine.scales)
+        wiring.connect(m, engine.out, writer.results)
         m.d.comb += [
-            *(writer.start.eq(start), writer.address.eq(job.o_address), writer.stride.eq(job.o_stride)),
-            *(writer.rows.eq(job.m), writer.cols.eq(job.n), writer.hold.eq(commands.hold)),
-            *(planner.start.eq(commands.plan), planner.k.eq(job.k)),
-            *(reader.hold.eq(commands.hold), commands.quiet.eq(reader.quiet & writer.quiet)),
-            *(commands.planned.eq(planner.done), commands.active.eq(writer.active)),
+            writer.start.eq(start),
+            writer.address.eq(job.o_address),
+            writer.stride.eq(job.o_stride),
+            writer.rows.eq(job.m),
+            writer.cols.eq(job.n),
+            writer.hold.eq(commands.hold),
+            planner.start.eq(commands.plan),
+            planner.k.eq(job.k),
+            reader.hold.eq(commands.hold),
+            commands.quiet.eq(reader.quiet & writer.quiet),
+            commands.planned.eq(planner.done),
+            commands.active.eq(writer.active),
             commands.error.eq(Mux(reader.failed, reader.error, Mux(writer.failed, writer.error, 0))),
         ]
-        self._connect_registers(m, registers, commands)
+        port = CommandPort()
+        wiring.connect(m, PortGroup(registers, "", port), PortGroup(commands, "", port.flip()))
         self._count(m, registers, commands, reader, writer, engine, fed, acts)
         return m
 
-    def _add(self, m, name, make, **options):
+    def _add(self, m: Module, name: str, make, **options) -> Any:
         return place(m, name, make, self.modules, f"{self.config.name}_{name}", **options)
 
-    def _stream(self, m, name, commands, planner, reader):
+    def _stream(self, m: Module, name: str, commands, planner, reader, client: PortGroup) -> Any:
         """Adds loader and buffer of weights or scales; returns the buffer."""
         config, array, job, sizes = self.config, self.config.array, commands.job, planner.sizes
         if name == "weight":
@@ -104,19 +125,26 @@ class Core(wiring.Component):
             ),
             reset=commands.clear,
         )
-        _link(m, loader.request, getattr(reader, f"{name}_request"))
+        wiring.connect(m, loader.request, client.request)
         m.d.comb += [
-            *(loader.start.eq(commands.start), loader.words.eq(words)),
+            loader.start.eq(commands.start),
+            loader.words.eq(words),
             loader.address.eq(job[f"{name[0]}_address"] >> config.word_index_bits),
-            *(loader.cols.eq(job.n), loader.rows.eq(job.m), loader.room.eq(buffer.room)),
-            getattr(reader, f"{name}_urgent").eq(buffer.low if name == "weight" else 1),
-            *(buffer.reserve.eq(loader.reserve), buffer.more.eq(loader.more)),
-            *(buffer.load.eq(getattr(reader, f"{name}_load")), buffer.data.eq(reader.data)),
-            *(buffer.start.eq(commands.start), buffer.count.eq(count), buffer.words.eq(words)),
+            loader.cols.eq(job.n),
+            loader.rows.eq(job.m),
+            loader.room.eq(buffer.room),
+            client.urgent.eq(buffer.low if name == "weight" else 1),
+            buffer.reserve.eq(loader.reserve),
+            buffer.more.eq(loader.more),
+            buffer.load.eq(client.load),
+            buffer.data.eq(reader.data),
+            buffer.start.eq(commands.start),
+            buffer.count.eq(count),
+            buffer.words.eq(words),
         ]
         return buffer
 
-    def _acts(self, m, commands, planner, reader):
+    def _acts(self, m: Module, commands, planner, reader, client: PortGroup) -> Any:
         """Adds loader, banks and feed of the activations; returns the feed."""
         config, array, job, sizes = self.config, self.config.array, commands.job, planner.sizes
         loader = self._add(m, "act_loader", lambda: ActLoader(config), reset=commands.clear)
@@ -133,20 +161,26 @@ class Core(wiring.Component):
             reset=commands.clear,
         )
         feed = self._add(m, "act_feed", lambda: ActFeed(config), reset=commands.clear)
-        _link(m, buffer.out, feed.i)
-        shift = config.word_index_bits
+        wiring.connect(m, buffer.out, feed.i)
         m.d.comb += [
-            *(loader.address.eq(job.a_address >> shift), loader.stride.eq(job.a_stride >> shift)),
-            *(loader.words.eq(sizes.act_words), loader.cols.eq(job.n), loader.rows.eq(job.m)),
-            *(buffer.count.eq(sizes.beats), buffer.cols.eq(job.n)),
-            *(feed.start.eq(commands.start), feed.rows.eq(job.m), feed.cols.eq(job.n)),
-            *(feed.tail.eq(sizes.tail), feed.last.eq(buffer.last)),
-            reader.act_urgent.eq(buffer.starved),
+            loader.address.eq(job.a_address >> config.word_index_bits),
+            loader.stride.eq(job.a_stride >> config.word_index_bits),
+            loader.words.eq(sizes.act_words),
+            loader.cols.eq(job.n),
+            loader.rows.eq(job.m),
+            buffer.count.eq(sizes.beats),
+            buffer.cols.eq(job.n),
+            feed.start.eq(commands.start),
+            feed.rows.eq(job.m),
+            feed.cols.eq(job.n),
+            feed.tail.eq(sizes.tail),
+            feed.last.eq(buffer.last),
+            client.urgent.eq(buffer.starved),
         ]
-        self._banks(m, "act", loader, buffer, commands, reader)
+        self._fill_banks(m, loader, buffer, commands, reader, client)
         return feed
 
-    def _tokens(self, m, commands, reader, engine):
+    def _tokens(self, m: Module, commands, reader, client: PortGroup, engine) -> None:
         """Adds loader and banks of the token scales, which the engine takes a row at a time."""
         config, array, job = self.config, self.config.array, commands.job
         loader = self._add(m, "token_loader", lambda: TokenLoader(config), reset=commands.clear)
@@ -163,31 +197,33 @@ class Core(wiring.Component):
             ),
             reset=commands.clear,
         )
-        _link(m, buffer.out, engine.tokens)
+        wiring.connect(m, buffer.out, engine.tokens)
         m.d.comb += [
-            *(loader.address.eq(job.t_address >> config.word_index_bits), loader.rows.eq(job.m)),
-            *(buffer.count.eq(array.rows), buffer.cols.eq(job.n)),
-            reader.token_urgent.eq(1),
+            loader.address.eq(job.t_address >> config.word_index_bits),
+            loader.rows.eq(job.m),
+            buffer.count.eq(array.rows),
+            buffer.cols.eq(job.n),
+            client.urgent.eq(1),
         ]
-        self._banks(m, "token", loader, buffer, commands, reader)
+        self._fill_banks(m, loader, buffer, commands, reader, client)
 
-    def _banks(self, m, name, loader, buffer, commands, reader):
-        _link(m, loader.request, getattr(reader, f"{name}_request"))
+    def _fill_banks(self, m: Module, loader, buffer, commands, reader, client: PortGroup) -> None:
+        """Connects a loader, the reader and the banks that its words go to."""
+        wiring.connect(m, loader.request, client.request)
         m.d.comb += [
-            *(loader.start.eq(commands.start), loader.free.eq(buffer.free), buffer.claim.eq(loader.claim)),
-            *(buffer.load.eq(getattr(reader, f"{name}_load")), buffer.data.eq(reader.data)),
-            *(buffer.tag.eq(getattr(reader, f"{name}_tag")), buffer.index.eq(reader.index)),
-            *(buffer.end.eq(reader.end), buffer.start.eq(commands.start)),
+            loader.start.eq(commands.start),
+            loader.free.eq(buffer.free),
+            buffer.claim.eq(loader.claim),
+            buffer.load.eq(client.load),
+            buffer.data.eq(reader.data),
+            buffer.tag.eq(client.tag),
+            buffer.index.eq(reader.index),
+            buffer.end.eq(reader.end),
+            buffer.start.eq(commands.start),
         ]
 
-    def _connect_registers(self, m, registers, commands):
-        for name in ("submit", "command", "cancel", "error_pending"):
-            m.d.comb += getattr(commands, name).eq(getattr(registers, name))
-        for name in ("refused", "busy", "queued", "done", "done_tag", "failed", "failed_code", "failed_tag"):
-            m.d.comb += getattr(registers, name).eq(getattr(commands, name))
-
-    def _count(self, m, registers, commands, reader, writer, engine, fed, acts):
-        """What the counters add: each cycle in which operands are due takes, lacks or holds them."""
+    def _count(self, m: Module, registers, commands, reader, writer, engine, fed, acts) -> None:
+        """Tells the counters what to add: each cycle in which operands are due takes, lacks or holds them."""
         due, take, lacking = Signal(), Signal(), Signal()
         m.d.comb += [
             due.eq(commands.running & ~fed),
@@ -200,12 +236,3 @@ class Core(wiring.Component):
             registers.add_read_bytes.eq(Mux(reader.count_words, self.config.word_bytes, 0)),
             registers.add_write_bytes.eq(writer.count_bytes),
         ]
-
-
-def _link(m: Module, source, sink) -> None:
-    """Leads the stream `source` of one component into `sink` of another."""
-    m.d.comb += [
-        Value.cast(sink.payload).eq(Value.cast(source.payload)),
-        sink.valid.eq(source.valid),
-        source.ready.eq(sink.ready),
-    ]

@@ -1,35 +1,43 @@
-"""What walks operands in memory, and asks the reader for bursts."""
+"""Loaders: they walk operands in memory, and ask the reader for bursts."""
+
+from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
+from ..ports import Component
+from ..streams import is_free, offer
 from .reader import Burst
 
 
 def _words_to(config: CoreConfig, address: Value, left: Value) -> Value:
-    """Words of the burst from `address` on: up to `left`, or to the next multiple of a burst."""
+    """Returns the words of the burst from `address` on: `left`, or up to the next multiple of a burst."""
     place = address[: config.burst_index_bits] if config.burst > 1 else 0
     room = config.burst - place
     return Mux(left < room, left, room)
 
 
-def _offer(m: Module, request, ask: Signal, **burst) -> None:
-    """Registers: `ask` puts `burst` on the stream `request`, where it stays until it is taken."""
-    with m.If(request.ready):
-        m.d.sync += request.valid.eq(0)
-    with m.If(ask):
-        m.d.sync += [request.valid.eq(1), *(request.payload[name].eq(value) for name, value in burst.items())]
+class TileLoader(Component):
+    """Asks for column tiles of weights or scales, one after another, once for every strip of rows.
 
+    A tile begins at a multiple of `mixpe.spec.layout.ALIGNMENT`. A burst is asked for in every cycle in which
+    there is room, and its request is offered from the next cycle on. `words_bits`: the width of the port
+    `words`.
 
-class TileLoader(wiring.Component):
-    """Reads column tiles, one after another, once for every strip of rows: weights or scales.
-
-    `start` (a pulse) with the plan, which stays: `address` (in words), `words` of a tile, `cols`: N, `rows`:
-    M. `room`: there is room for a burst; `reserve`: pulse, `more` + 1 words of it are taken, for the next
-    `request` (stream of `Burst`, without tag).
+    Ports
+    -----
+    start: in, 1: a pulse; the plan is there, and stays until the product is done.
+    address: in, `CoreConfig.word_address_bits`, plan: where the first tile begins, in words.
+    words: in, `words_bits`, plan: words of a tile.
+    cols: in, `SIZE_BITS`, plan: N.
+    rows: in, `SIZE_BITS`, plan: M.
+    room: in, 1: the buffer has room for a burst of any length.
+    reserve: out, 1: a pulse; the words of a burst take their room.
+    more: out, `CoreConfig.burst_index_bits`, in the cycle of `reserve`: how many words, less one.
+    request: stream of `Burst`, without tag, out.
     """
 
     def __init__(self, config: CoreConfig, words_bits: int):
@@ -63,11 +71,13 @@ class TileLoader(wiring.Component):
         m.d.comb += [
             stride.eq((self.words + (per_line - 1)) & ~(per_line - 1)),
             words.eq(_words_to(config, address, left)),
-            ask.eq(active & self.room & (~self.request.valid | self.request.ready)),
-            *(self.reserve.eq(ask), self.more.eq(words - 1)),
+            ask.eq(active & self.room & is_free(self.request)),
+            self.reserve.eq(ask),
+            self.more.eq(words - 1),
             next_tile.eq(Mux(cols > array.cols, tile + stride, self.address)),
         ]
-        _offer(m, self.request, ask, address=address, more=self.more)
+        burst = self.request.payload
+        offer(m, self.request, ask, [burst.address.eq(address), burst.more.eq(self.more)])
         with m.If(ask):
             m.d.sync += [address.eq(address + words), left.eq(left - words)]
             with m.If(left == words):
@@ -81,15 +91,26 @@ class TileLoader(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 active.eq(1),
-                *(tile.eq(self.address), address.eq(self.address), left.eq(self.words)),
-                *(cols.eq(self.cols), rows.eq(self.rows)),
+                tile.eq(self.address),
+                address.eq(self.address),
+                left.eq(self.words),
+                cols.eq(self.cols),
+                rows.eq(self.rows),
             ]
         return m
 
 
 class BankTag(data.StructLayout):
-    """Where a burst's words go: `row`, `bank`, first `word`. `end_block`: it is the last of a block of all
-    rows, which may then be used; `end_chunk`: and of all that the bank gets."""
+    """The tag of a burst whose words go to banks: it says where.
+
+    Members
+    -------
+    row: the row that the words belong to.
+    bank: the bank that they go to.
+    word: the place in the row's memory of the bank that the first of them goes to.
+    end_block: the burst is the last of a block of all rows, which may be read from then on.
+    end_chunk: it is the last of all that the bank gets.
+    """
 
     def __init__(self, config: CoreConfig, rows: int, depth: int):
         super().__init__(
@@ -103,15 +124,23 @@ class BankTag(data.StructLayout):
         )
 
 
-class ActLoader(wiring.Component):
-    """Reads strips of activations: blocks of a burst, each for all rows of the strip, into banks in turn.
+class ActLoader(Component):
+    """Asks for strips of activations: blocks of a burst, each for all rows of the strip, into banks in turn.
 
-    `start` (a pulse) with the plan, which stays: `address` (in words), `stride` (of rows, in words), `words`
-    of a row, `cols`: N, `rows`: M. If a row fits in a bank a strip is read once, else once for each of its
-    column tiles, in chunks of a bank.
+    If a row fits in a bank, a strip is read once; else it is read once for each of its column tiles, in
+    chunks of a bank. A burst is asked for in every cycle, and its request is offered from the next cycle on.
 
-    `free`: the bank whose turn it is may be filled; `claim`: pulse, it will be. `request`: stream of `Burst`
-    with a `BankTag`.
+    Ports
+    -----
+    start: in, 1: a pulse; the plan is there, and stays until the product is done.
+    address: in, `CoreConfig.word_address_bits`, plan: where the first row begins, in words.
+    stride: in, `STRIDE_BITS`, plan: words from one row to the next.
+    words: in, `SIZE_BITS`, plan: words of a row.
+    cols: in, `SIZE_BITS`, plan: N.
+    rows: in, `SIZE_BITS`, plan: M.
+    free: in, 1: the bank whose turn it is may be filled.
+    claim: out, 1: a pulse; it will be.
+    request: stream of `Burst` with a `BankTag`, out.
     """
 
     def __init__(self, config: CoreConfig):
@@ -135,7 +164,7 @@ class ActLoader(wiring.Component):
         m = Module()
         config, array = self.config, self.config.array
         depth = config.act_words
-        tag = Signal(self.request.payload.shape()["tag"].shape)
+        tag: Any = Signal(self.request.payload.shape()["tag"].shape)
         active, ask = Signal(), Signal()
         strip, row_address = Signal.like(self.address), Signal.like(self.address)
         rows, row = Signal(SIZE_BITS), Signal(range(array.rows))
@@ -158,7 +187,7 @@ class ActLoader(wiring.Component):
             end_block.eq(end_row & last_row),
             end_pass.eq(end_block & (next_block >= self.words)),
             end_chunk.eq(end_pass | (end_block & ~(next_block & (depth - 1)).any())),
-            ask.eq(active & claimed & (~self.request.valid | self.request.ready)),
+            ask.eq(active & claimed & is_free(self.request)),
             tag.row.eq(row),
             tag.bank.eq(bank),
             tag.word.eq(word),
@@ -168,22 +197,24 @@ class ActLoader(wiring.Component):
         ]
         with m.If(self.claim):
             m.d.sync += claimed.eq(1)
-        _offer(m, self.request, ask, address=address, more=words - 1, tag=tag)
+        burst = self.request.payload
+        offer(m, self.request, ask, [burst.address.eq(address), burst.more.eq(words - 1), burst.tag.eq(tag)])
         with m.If(ask):
             m.d.sync += [word.eq(word + words), left.eq(left - words)]
             with m.If(end_row):
                 m.d.sync += [
-                    *(row.eq(row + 1), row_address.eq(row_address + self.stride)),
-                    *(word.eq(block), left.eq(block_words)),
+                    row.eq(row + 1),
+                    row_address.eq(row_address + self.stride),
+                    word.eq(block),
+                    left.eq(block_words),
                 ]
             with m.If(end_block):
                 m.d.sync += [
-                    *(row.eq(0), row_address.eq(strip)),
-                    *(
-                        block.eq(next_block),
-                        word.eq(next_block),
-                        left.eq(self._block(self.words, next_block)),
-                    ),
+                    row.eq(0),
+                    row_address.eq(strip),
+                    block.eq(next_block),
+                    word.eq(next_block),
+                    left.eq(self._block(self.words, next_block)),
                 ]
             with m.If(end_chunk):
                 m.d.sync += [claimed.eq(0), bank.eq(~bank)]
@@ -193,31 +224,48 @@ class ActLoader(wiring.Component):
                     m.d.sync += cols.eq(cols - array.cols)
                 with m.Else():
                     m.d.sync += [
-                        *(cols.eq(self.cols), rows.eq(rows - array.rows)),
-                        *(strip.eq(row_address + self.stride), row_address.eq(row_address + self.stride)),
+                        cols.eq(self.cols),
+                        rows.eq(rows - array.rows),
+                        strip.eq(row_address + self.stride),
+                        row_address.eq(row_address + self.stride),
                     ]
                     with m.If(rows <= array.rows):
                         m.d.sync += active.eq(0)
         with m.If(self.start):
             m.d.sync += [
-                *(active.eq(1), claimed.eq(0), row.eq(0)),
-                *(strip.eq(self.address), row_address.eq(self.address)),
-                *(rows.eq(self.rows), cols.eq(self.cols)),
-                *(block.eq(0), word.eq(0), left.eq(self._block(self.words, 0))),
+                active.eq(1),
+                claimed.eq(0),
+                row.eq(0),
+                strip.eq(self.address),
+                row_address.eq(self.address),
+                rows.eq(self.rows),
+                cols.eq(self.cols),
+                block.eq(0),
+                word.eq(0),
+                left.eq(self._block(self.words, 0)),
             ]
         return m
 
-    def _block(self, words: Value, block) -> Value:
-        """Words of a row's block that begins at `block`."""
+    def _block(self, words: Value, block: Value | int) -> Value:
+        """Returns how many words of a row are in the block that begins at `block`."""
         rest = (words - block)[:SIZE_BITS]
         return Mux(rest > self.config.burst, self.config.burst, rest)
 
 
-class TokenLoader(wiring.Component):
-    """Reads the token scales of each strip into banks in turn.
+class TokenLoader(Component):
+    """Asks for the token scales of each strip, into banks in turn.
 
-    `start` (a pulse) with the plan, which stays: `address` (in words), `rows`: M. `free`, `claim`, `request`:
-    as of `ActLoader`, for a single row. The first word may begin with scales of the strip before.
+    A strip's first word may begin with scales of the strip before. A burst is asked for in every cycle, and
+    its request is offered from the next cycle on.
+
+    Ports
+    -----
+    start: in, 1: a pulse; the plan is there, and stays until the product is done.
+    address: in, `CoreConfig.word_address_bits`, plan: where the first scale lies, in words.
+    rows: in, `SIZE_BITS`, plan: M.
+    free: in, 1: the bank whose turn it is may be filled.
+    claim: out, 1: a pulse; it will be.
+    request: stream of `Burst` with a `BankTag` of one row, out.
     """
 
     def __init__(self, config: CoreConfig):
@@ -238,7 +286,7 @@ class TokenLoader(wiring.Component):
         config = self.config
         rows, per_word = config.array.rows, config.tokens_per_word
         shift = per_word.bit_length() - 1
-        tag = Signal(self.request.payload.shape()["tag"].shape)
+        tag: Any = Signal(self.request.payload.shape()["tag"].shape)
         active, ask = Signal(), Signal()
         left_rows, first = Signal(SIZE_BITS), Signal(SIZE_BITS + shift)  # rows before this strip
         bank, claimed = Signal(), Signal()
@@ -255,7 +303,7 @@ class TokenLoader(wiring.Component):
             left.eq(total - done),
             words.eq(_words_to(config, address, left)),
             end.eq(left == words),
-            ask.eq(active & claimed & (~self.request.valid | self.request.ready)),
+            ask.eq(active & claimed & is_free(self.request)),
             tag.bank.eq(bank),
             tag.word.eq(done),
             tag.end_block.eq(end),
@@ -264,19 +312,26 @@ class TokenLoader(wiring.Component):
         ]
         with m.If(self.claim):
             m.d.sync += claimed.eq(1)
-        _offer(m, self.request, ask, address=address, more=words - 1, tag=tag)
+        burst = self.request.payload
+        offer(m, self.request, ask, [burst.address.eq(address), burst.more.eq(words - 1), burst.tag.eq(tag)])
         with m.If(ask):
             m.d.sync += done.eq(done + words)
             with m.If(end):
                 m.d.sync += [
-                    *(done.eq(0), claimed.eq(0), bank.eq(~bank)),
-                    *(first.eq(first + rows), left_rows.eq(left_rows - rows)),
+                    done.eq(0),
+                    claimed.eq(0),
+                    bank.eq(~bank),
+                    first.eq(first + rows),
+                    left_rows.eq(left_rows - rows),
                 ]
                 with m.If(left_rows <= rows):
                     m.d.sync += active.eq(0)
         with m.If(self.start):
             m.d.sync += [
-                *(active.eq(1), claimed.eq(0), done.eq(0)),
-                *(first.eq(0), left_rows.eq(self.rows)),
+                active.eq(1),
+                claimed.eq(0),
+                done.eq(0),
+                first.eq(0),
+                left_rows.eq(self.rows),
             ]
         return m

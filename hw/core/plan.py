@@ -1,17 +1,27 @@
-"""What a command's K means for the walkers: beats, groups and words of a tile."""
+"""The planner: it computes the beats, groups and words of a tile from a command's K."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, CoreConfig
 from ...spec.cycles import divides
+from ..ports import Component
 
 
 class TileSizes(data.StructLayout):
-    """Of a tile: `beats`, `groups`; words of a row's activations, of the weights and of the scales; `tail`:
-    lanes in use in the last beat."""
+    """Holds the sizes of a tile.
+
+    Members
+    -------
+    beats: cycles in which the array takes the tile's operands.
+    groups: groups of weights, the last perhaps short.
+    act_words: words of a row's activations.
+    weight_words: words of the tile's weights.
+    scale_words: words of the tile's scales (and zero points).
+    tail: lanes in use in the last beat.
+    """
 
     def __init__(self, config: CoreConfig):
         super().__init__(
@@ -27,15 +37,19 @@ class TileSizes(data.StructLayout):
 
 
 def _words_bits(config: CoreConfig, beat_bits: int) -> int:
-    """Width of the words that 2**SIZE_BITS beats may take."""
+    """Returns the width of a number of words that holds those of 2**SIZE_BITS beats."""
     return (((1 << SIZE_BITS) * beat_bits - 1) // config.data_bits + 1).bit_length()
 
 
-class Planner(wiring.Component):
-    """Computes the sizes of a tile.
+class Planner(Component):
+    """Computes the sizes of a tile, in `mixpe.spec.cycles.planning_cycles`.
 
-    `start` (a pulse) with `k`, which stays; `done` is high for a cycle, `planning_cycles` later, and `sizes`
-    are those of `k` from then on.
+    Ports
+    -----
+    start: in, 1: a pulse; `k` is there, and stays.
+    k: in, `SIZE_BITS`: K of the command, not 0.
+    done: out, 1: a pulse, `planning_cycles` after `start`.
+    sizes: out, `TileSizes`: those of `k`, from the cycle of `done` on.
     """
 
     def __init__(self, config: CoreConfig):
@@ -80,7 +94,10 @@ class Planner(wiring.Component):
         return m
 
     def _divided(self, m: Module) -> tuple[Value, Value, Value]:
-        """A pulse, and with it (and from then on) K's whole groups and the rest."""
+        """Divides K by the group.
+
+        Returns a pulse, and what is there in its cycle and from then on: K's whole groups, and the rest.
+        """
         group = self.config.array.group
         if not divides(self.config):
             shift = group.bit_length() - 1
@@ -117,7 +134,8 @@ def walk_tiles(
         m.d.sync += cols_left.eq(cols_left - array.cols)
         with m.If(cols_left <= array.cols):
             m.d.sync += [
-                *(cols_left.eq(cols), rows_left.eq(rows_left - array.rows)),
+                cols_left.eq(cols),
+                rows_left.eq(rows_left - array.rows),
                 done.eq(rows_left <= array.rows),
             ]
     with m.If(start):
@@ -126,12 +144,12 @@ def walk_tiles(
 
 
 def _quotient_up(value: Value, divisor: int) -> Value:
-    """value / divisor, a power of two, rounded up."""
+    """Returns value / divisor, rounded up; `divisor` is a power of two."""
     shift = divisor.bit_length() - 1
     return (value + (divisor - 1)) >> shift
 
 
 def _remainder(value: Value, divisor: int) -> Value:
-    """What is left above a multiple of `divisor`, a power of two: 1 to `divisor`."""
+    """Returns what is left above a multiple of `divisor`, a power of two: 1 to `divisor`."""
     low = value[: divisor.bit_length() - 1]
     return Mux(low.any(), low, divisor) if len(low) else Const(1)

@@ -9,16 +9,21 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec.core import CoreConfig
 from ...spec.registers import CODE_BITS, Error
-from .axi import drive_constants, read_members
-
-SLVERR = 2
-"""The lower of the two responses that are errors."""
+from ..ports import Component, PortGroup, prefixed
+from ..streams import is_free, offer
+from .axi import MASTER, SLVERR, AddressChannel, drive_constants, read_members
 
 
 class Burst(data.StructLayout):
-    """A request: the first word's address in words, words less one, and what comes back with the data.
+    """The request for a burst, which must not cross a multiple of `CoreConfig.burst` words.
 
-    It must not cross a multiple of `CoreConfig.burst` words, and with that no multiple of 4096 bytes.
+    So it crosses no multiple of 4096 bytes either, as AXI demands.
+
+    Members
+    -------
+    address: the first word's address, in words.
+    more: the number of words, less one.
+    tag: what comes back with the words; without a layout it has no bits.
     """
 
     def __init__(self, config: CoreConfig, tag: data.Layout | None):
@@ -31,23 +36,57 @@ class Burst(data.StructLayout):
         )
 
 
-class Reader(wiring.Component):
+class ReadClient(wiring.Signature):
+    """The ports of one of a `Reader`'s clients, as the client declares them.
+
+    A client has room for a burst before it asks for one, as nothing holds up the words that come back.
+
+    Members
+    -------
+    request: stream of `Burst`, out.
+    urgent: out, 1: the request goes before those of clients that are not urgent.
+    load: in, 1: `Reader.data` is a word of this client.
+    tag: in, in the cycle of `load`: the tag of the burst; only there if `tag` is a layout.
+    """
+
+    def __init__(self, config: CoreConfig, tag: data.Layout | None):
+        members = {
+            "request": Out(stream.Signature(Burst(config, tag))),
+            "urgent": Out(1),
+            "load": In(1),
+        }
+        if tag is not None:
+            members["tag"] = In(tag)
+        super().__init__(members)
+
+
+class Reader(Component):
     """Serves bursts of several clients, in the order in which it takes their requests.
 
-    A client has room for a burst before it asks for it: data is never held up (`m_axi_rready` is high).
-    Among clients that ask, those with `urgent` high go first, then the order of `clients` counts.
+    Among clients that ask, those with `urgent` high go first, then the order of `clients` counts. A request
+    that is taken in cycle t is on the bus from cycle t + 1 on. Words go to their client in the cycle in which
+    they come: `m_axi_rready` is high whenever a burst is under way. Bursts under way are
+    `CoreConfig.outstanding` at most.
 
-    `clients`: the layout of each client's tag, by name. Ports, besides the AXI4 read channels:
+    `clients`: the layout of each client's tag (None: it has none), by the client's name.
 
-    - for each client `<name>_request` (stream of `Burst`), `<name>_urgent`; `<name>_load`: `data` is a word
-      for it, `<name>_tag` its burst's tag, `index` its place in the burst, `end`: it is the burst's last.
-    - `hold`: no more bursts; `quiet`: none under way. `count_words`: a word came.
-    - `failed`: a word came with an error, `error` (`Error`).
+    Ports
+    -----
+    m_axi_*: the bus (`ReadMaster`).
+    <name>_*: the ports of the client of that name (`ReadClient`, flipped).
+    data: out, `CoreConfig.data_bits`: the word that comes.
+    index: out, `CoreConfig.burst_index_bits`: the word's place in its burst.
+    end: out, 1: the word is its burst's last.
+    hold: in, 1: no more requests are taken.
+    quiet: out, 1: no burst is under way.
+    count_words: out, 1: a word comes in this cycle.
+    failed: out, 1: the word that comes is answered with an error.
+    error: out, `CODE_BITS`, in the cycle of `failed`: which (`Error`).
     """
 
     def __init__(self, config: CoreConfig, clients: Mapping[str, data.Layout | None]):
         self.config = config
-        self.clients = dict(clients)
+        self.clients = {name: ReadClient(config, tag) for name, tag in clients.items()}
         members = read_members(config) | {
             "data": Out(config.data_bits),
             "index": Out(config.burst_index_bits),
@@ -58,54 +97,43 @@ class Reader(wiring.Component):
             "failed": Out(1),
             "error": Out(CODE_BITS),
         }
-        for name, tag in self.clients.items():
-            members[f"{name}_request"] = In(stream.Signature(Burst(config, tag)))
-            members[f"{name}_urgent"] = In(1)
-            members[f"{name}_load"] = Out(1)
-            if tag:
-                members[f"{name}_tag"] = Out(tag)
+        for name, client in self.clients.items():
+            members |= prefixed(f"{name}_", client.flip().members)
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        names = list(self.clients)
-        tags = {name: Value.cast(getattr(self, f"{name}_request").payload.tag) for name in names}
-        tag_bits = max(len(tag) for tag in tags.values())
-        client_bits = max(1, (len(names) - 1).bit_length())
+        clients = [PortGroup(self, f"{name}_", client.flip()) for name, client in self.clients.items()]
+        tags = [Value.cast(client.request.payload.tag) for client in clients]
+        tag_bits = max(len(tag) for tag in tags)
+        client_bits = max(1, (len(clients) - 1).bit_length())
         m.submodules.order = order = SyncFIFO(width=client_bits + tag_bits, depth=config.outstanding)
 
         # One client's burst goes to the address register, and its name and tag in line.
+        bus = PortGroup(self, f"{MASTER}ar", AddressChannel(config))
         free, go = Signal(), Signal()
-        m.d.comb += free.eq((~self.m_axi_arvalid | self.m_axi_arready) & order.w_rdy & ~self.hold)
+        m.d.comb += free.eq(is_free(bus) & order.w_rdy & ~self.hold)
         chosen = Signal(client_bits)
         for urgent in (False, True):
-            for index, name in reversed(list(enumerate(names))):
-                asks = getattr(self, f"{name}_request").valid
-                with m.If(asks & getattr(self, f"{name}_urgent") if urgent else asks):
+            for index, client in reversed(list(enumerate(clients))):
+                asks = client.request.valid
+                with m.If(asks & client.urgent if urgent else asks):
                     m.d.comb += [chosen.eq(index), go.eq(free)]
         address = Signal(config.word_address_bits)
         more, tag = Signal.like(self.index), Signal(tag_bits)
         with m.Switch(chosen):
-            for index, name in enumerate(names):
+            for index, client in enumerate(clients):
                 with m.Case(index):
-                    request = getattr(self, f"{name}_request")
                     m.d.comb += [
-                        request.ready.eq(go),
-                        address.eq(request.payload.address),
-                        more.eq(request.payload.more),
-                        tag.eq(tags[name]),
+                        client.request.ready.eq(go),
+                        address.eq(client.request.payload.address),
+                        more.eq(client.request.payload.more),
+                        tag.eq(tags[index]),
                     ]
         m.d.comb += [order.w_en.eq(go), order.w_data.eq(Cat(chosen, tag))]
-        drive_constants(m, config, self, "m_axi_ar")
-        with m.If(self.m_axi_arready):
-            m.d.sync += self.m_axi_arvalid.eq(0)
-        with m.If(go):
-            m.d.sync += [
-                self.m_axi_arvalid.eq(1),
-                self.m_axi_araddr.eq(address << config.word_index_bits),
-                self.m_axi_arlen.eq(more),
-            ]
+        drive_constants(m, config, bus)
+        offer(m, bus, go, [bus.addr.eq(address << config.word_index_bits), bus.len.eq(more)])
 
         came = Signal()
         m.d.comb += [
@@ -121,8 +149,8 @@ class Reader(wiring.Component):
         ]
         with m.If(came):
             m.d.sync += self.index.eq(Mux(self.m_axi_rlast, 0, self.index + 1))
-        for index, name in enumerate(names):
-            m.d.comb += getattr(self, f"{name}_load").eq(came & (order.r_data[:client_bits] == index))
-            if self.clients[name]:
-                m.d.comb += Value.cast(getattr(self, f"{name}_tag")).eq(order.r_data[client_bits:])
+        for index, client in enumerate(clients):
+            m.d.comb += client.load.eq(came & (order.r_data[:client_bits] == index))
+            if "tag" in client.signature.members:
+                m.d.comb += Value.cast(client.tag).eq(order.r_data[client_bits:])
         return m

@@ -2,13 +2,13 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Member, Out
+from amaranth.lib.wiring import In, Out
 
 from ...spec.core import CoreConfig
 from ...spec.registers import COMMAND, REGISTERS, WORD_BITS, Access, Field, Register, constants, register
-from .axi import lead_out
-from .axi_lite import STROBES, AxiLiteSlave, axil_members
-from .command import Command, member_name
+from ..ports import Component, PortGroup, lead_out, prefixed
+from .axi_lite import SLAVE, STROBES, AxiLiteSlave, LiteSlave, axil_members
+from .command import CommandPort, member_name
 
 _BYTES = "_BYTES"
 """How the names of counters of bytes end."""
@@ -16,60 +16,46 @@ _BYTES = "_BYTES"
 _COUNTERS = tuple(each for each in REGISTERS if each.access is Access.COUNTER)
 
 
-def counter_members(config: CoreConfig) -> dict[str, Member]:
-    """What counters add in a cycle, as inputs: `add_cycles` and so on. Counters of bytes take up to a word of
-    the data bus, others 0 or 1."""
-    most = {each.name: config.word_bytes if each.name.endswith(_BYTES) else 1 for each in _COUNTERS}
-    return {_adds(name): In(limit.bit_length()) for name, limit in most.items()}
+class Increments(wiring.Signature):
+    """Says what each counter adds in a cycle, as the registers declare it; members have the counters' names.
+
+    Counters of bytes take up to a word of the data bus, others 0 or 1.
+    """
+
+    def __init__(self, config: CoreConfig):
+        most = {each.name: config.word_bytes if each.name.endswith(_BYTES) else 1 for each in _COUNTERS}
+        super().__init__({name.lower(): In(limit.bit_length()) for name, limit in most.items()})
 
 
-def _adds(counter: str) -> str:
-    return f"add_{counter.lower()}"
+class RegisterFile(Component):
+    """Holds every register of `mixpe.spec.registers`, of the core `config`.
 
+    A write of SUBMIT that is refused is answered SLVERR and recorded as an error. ERROR keeps the first error
+    until it is cleared; of two in one cycle, that of `failed`, the older command, is the first. What happens
+    in the cycle in which software clears INTERRUPT or ERROR is not lost. What counters add in the cycle of
+    CONTROL.CLEAR_COUNTERS is. Outputs depend on registers only, `error_pending` on `failed` too.
 
-class RegisterFile(wiring.Component):
-    """Every register of `mixpe.spec.registers`, of the core `config`.
+    `counters`: the registers of the counters, by name. They are no ports, but a simulation may set them.
 
-    Ports besides `axil_members`:
-
-    - `submit`: in this cycle software submits `command`, and `refused` answers it, within the cycle: an
-      `Error`, or 0 if the core takes the command. A refused one is answered SLVERR and recorded as an error.
-    - `cancel`: a pulse; commands under way and waiting are to end.
-    - `busy`, `queued`: what STATUS shows.
-    - `done`: a pulse; the command `done_tag` is done.
-    - `failed`: a pulse; the command `failed_tag` ended by the error `failed_code`, not 0.
-    - `error_pending`: ERROR holds an error, or takes one of `failed` in this cycle.
-    - `counter_members`: what each counter adds in this cycle.
-    - `irq`: a cause in INTERRUPT is enabled.
-
-    ERROR keeps the first error until it is cleared; of two in one cycle that of `failed`, the older command,
-    is the first. What happens in the cycle in which software clears INTERRUPT or ERROR is not lost; what
-    counters add in the cycle of CONTROL.CLEAR_COUNTERS is. Outputs depend on registers only, `error_pending`
-    on `failed` too.
-
-    `counters`: the registers of the counters, by name; no ports, but a simulation may set them.
+    Ports
+    -----
+    s_axil_*: the bus (`LiteSlave`).
+    The members of `CommandPort`.
+    add_*: what each counter adds in this cycle (`Increments`): `add_cycles` and so on.
+    irq: out, 1: a cause in INTERRUPT is enabled.
     """
 
     def __init__(self, config: CoreConfig):
         self.config = config
         self.counters = {each.name: Signal(each.bits, name=each.name.lower()) for each in _COUNTERS}
-        code, tag = (register("ERROR").field(name).width for name in ("CODE", "TAG"))
+        port = CommandPort().members
+        outputs = ("command", "submit", "cancel", "error_pending")  # as they stand in Verilog
         super().__init__(
             {
                 **axil_members(),
-                "command": Out(Command()),
-                "submit": Out(1),
-                "refused": In(code),
-                "cancel": Out(1),
-                "busy": In(1),
-                "queued": In(register("STATUS").field("QUEUED").width),
-                "done": In(1),
-                "done_tag": In(tag),
-                "failed": In(1),
-                "failed_code": In(code),
-                "failed_tag": In(tag),
-                "error_pending": Out(1),
-                **counter_members(config),
+                **{name: port[name] for name in outputs},
+                **port,
+                **prefixed("add_", Increments(config).members),
                 "irq": Out(1),
             }
         )
@@ -77,7 +63,7 @@ class RegisterFile(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.port = port = AxiLiteSlave()
-        lead_out(m, self, port, axil_members())
+        lead_out(m, self, port, SLAVE, LiteSlave())
         writes = _Writes(port)
         refusal = Signal()
         shown: dict[str, Value] = {
@@ -99,19 +85,19 @@ class RegisterFile(wiring.Component):
         _answers(m, port, shown, refusal)
         return m
 
-    def _done(self, m) -> Value:
+    def _done(self, m: Module) -> Value:
         fields = _field_signals("DONE")
         with m.If(self.done):
             m.d.sync += [fields["COUNT"].eq(fields["COUNT"] + 1), fields["TAG"].eq(self.done_tag)]
         return _packed(register("DONE"), **fields)
 
-    def _interrupt(self, m, writes, refusal) -> Value:
+    def _interrupt(self, m: Module, writes: "_Writes", refusal: Value) -> Value:
         fields = _field_signals("INTERRUPT")
         for name, cause in {"DONE": self.done, "ERROR": self.failed | refusal}.items():
             m.d.sync += fields[name].eq(fields[name] & ~writes.ones("INTERRUPT", name) | cause)
         return _packed(register("INTERRUPT"), **fields)
 
-    def _error(self, m, writes, refusal) -> Value:
+    def _error(self, m: Module, writes: "_Writes", refusal: Value) -> Value:
         fields = _field_signals("ERROR")
         code, tag = fields["CODE"], fields["TAG"]
         clear, vacant = Signal(name="error_clear"), Signal(name="error_vacant")
@@ -128,20 +114,21 @@ class RegisterFile(wiring.Component):
             m.d.sync += [code.eq(0), tag.eq(0)]
         return _packed(register("ERROR"), **fields)
 
-    def _counters(self, m, writes) -> dict[str, Value]:
-        """The counters, their high halves as they were when a low half was last read."""
+    def _counters(self, m: Module, writes: "_Writes") -> dict[str, Value]:
+        """Returns the counters, their high halves as they were when a low half was last read."""
         port, shown, kept = writes.port, {}, Signal(WORD_BITS, name="counter_high")
         clear = writes.ones("CONTROL", "CLEAR_COUNTERS")
+        added = PortGroup(self, "add_", Increments(self.config)).ports
         for each in _COUNTERS:
             count = self.counters[each.name]
-            m.d.sync += count.eq(Mux(clear, 0, count + getattr(self, _adds(each.name))))
+            m.d.sync += count.eq(Mux(clear, 0, count + added[each.name.lower()]))
             low, high = count[:WORD_BITS], count[WORD_BITS:]
             with m.If(port.read & (port.read_index == _indices(each)[0])):
                 m.d.sync += kept.eq(high)
             shown[each.name] = Cat(low, kept)
         return shown
 
-    def _submit(self, m, writes, shown) -> None:
+    def _submit(self, m: Module, writes: "_Writes", shown: dict[str, Value]) -> None:
         submit = register("SUBMIT")
         m.d.comb += self.submit.eq(writes.hits(submit) & _bits(submit.field("TAG"), writes.lanes).any())
         for each, part in COMMAND:
@@ -150,7 +137,10 @@ class RegisterFile(wiring.Component):
 
 
 class _Writes:
-    """What the port writes in a cycle: `data`, whose bits are 0 where `lanes` has none to write."""
+    """Says what the port writes in a cycle.
+
+    lanes: ones in the bits that are written. data: what is written there; other bits are 0.
+    """
 
     def __init__(self, port: AxiLiteSlave):
         self.port = port
@@ -158,17 +148,17 @@ class _Writes:
         self.data = port.write_data & self.lanes
 
     def hits(self, each: Register, word: int = 0) -> Value:
-        """Whether it is this word of the register."""
+        """Returns whether it is this word of the register."""
         return self.port.write & (self.port.write_index == _indices(each)[word])
 
     def ones(self, name: str, part: str) -> Value:
-        """The ones written to a field."""
+        """Returns the ones written to a field."""
         each = register(name)
         return Mux(self.hits(each), _bits(each.field(part), self.data), 0)
 
 
 def _storage(m: Module, writes: _Writes, each: Register) -> Value:
-    """What software wrote to a register of `Access.WRITE`."""
+    """Keeps, and returns, what software wrote to a register of `Access.WRITE`."""
     parts = {part.name: Signal(part.width, name=_signal_name(each, part)) for part in each.parts}
     for part in each.parts:
         held = parts[part.name]
@@ -199,7 +189,7 @@ def _answers(m: Module, port: AxiLiteSlave, shown: dict[str, Value], refusal: Va
 
 
 def _indices(each: Register) -> range:
-    """The register's places, in words."""
+    """Returns the register's places, in words."""
     first = each.offset // STROBES
     return range(first, first + each.words)
 
@@ -218,7 +208,7 @@ def _field_signals(name: str) -> dict[str, Signal]:
 
 
 def _packed(each: Register, **values: Value) -> Value:
-    """The register's value from those of all its parts; bits of no part are 0."""
+    """Returns the register's value from those of all its parts; bits of no part are 0."""
     packed: list[Value] = []
     for part in sorted(each.parts, key=lambda part: part.lsb):
         packed += [Const(0, part.lsb - len(Cat(packed))), values.pop(part.name)]

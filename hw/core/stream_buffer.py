@@ -3,23 +3,35 @@
 from math import gcd
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, CoreConfig
 from ..modules import Modules
+from ..ports import Component
 from ..ram import place_ram
 
 
-class StreamBuffer(wiring.Component):
+class StreamBuffer(Component):
     """Serves tiles of beats of `width` bits from words that lie in memory without gaps between beats.
 
-    Filling: `load` with `data` is a word; there is always room for what was reserved: `reserve` (pulse) for
-    `more` + 1 words, legal while `room` is high. `low`: less than an eighth is filled or on the way.
+    The bits of a tile's last word beyond its last beat are dropped. A beat leaves in every cycle where a word
+    holds as much, at the earliest three cycles after its last word was loaded. `depth`: words that the queue
+    holds.
 
-    Reading: `start` (a pulse) with the plan, which stays: a tile is `count` beats in `words` words; the bits
-    of its last word beyond its last beat are dropped. `out`: stream of beats, one a cycle where a word
-    holds as much; `end_tile`: a tile's last beat is taken.
+    Ports
+    -----
+    reserve: in, 1: a pulse; the words of a burst take their room. Legal while `room` is high.
+    more: in, `CoreConfig.burst_index_bits`, in the cycle of `reserve`: how many words, less one.
+    room: out, 1: a burst of any length has room.
+    low: out, 1: less than an eighth of the queue is filled or on the way.
+    load: in, 1: a word comes, for which room was reserved.
+    data: in, `CoreConfig.data_bits`, in the cycle of `load`: the word.
+    start: in, 1: a pulse; the plan is there, and stays until the product is done.
+    count: in, `SIZE_BITS`, plan: beats of a tile.
+    words: in, `words_bits`, plan: words of a tile.
+    out: stream of beats of `width` bits, out.
+    end_tile: out, 1: a tile's last beat is taken in this cycle.
     """
 
     def __init__(

@@ -4,29 +4,42 @@ from collections.abc import Sequence
 from math import gcd
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from ...spec.registers import CODE_BITS, Error
 from ..array.beats import Beat
-from .axi import drive_constants, write_members
-from .reader import SLVERR
+from ..ports import Component, PortGroup
+from ..streams import is_free, offer
+from .axi import MASTER, SLVERR, AddressChannel, drive_constants, write_members
 
 _BOUNDARY = 4096
 """Bytes: no burst may cross a multiple."""
 
 
-class Writer(wiring.Component):
+class Writer(Component):
     """Writes the valid part of every tile's rows, row after row, tile after tile.
 
-    `start` (a pulse) with the plan, which stays: `address`, `stride` (bytes), `rows`: M, `cols`: N.
-    `results`: the array's stream `out`, all rows of every tile; those beyond M are dropped, columns beyond N
-    are not written.
+    Rows beyond M are dropped, and columns beyond N are not written. A row is taken, at the earliest, in the
+    cycle in which the last word of the row before is; its own address and first word are offered from the
+    next cycle on. Bursts without an answer are `CoreConfig.outstanding` at most.
 
-    `active`: rows are still to come, or answers to what was written. `hold`: take no more rows; `quiet`:
-    nothing is under way. `count_bytes`: written in this cycle. `failed`: an answer was the error `error`
-    (`Error`).
+    Ports
+    -----
+    m_axi_*: the bus (`WriteMaster`).
+    start: in, 1: a pulse; the plan is there, and stays until the product is done.
+    address: in, `CoreConfig.address_bits`, plan: where the first row goes, in bytes.
+    stride: in, `STRIDE_BITS`, plan: bytes from one row to the next.
+    rows: in, `SIZE_BITS`, plan: M.
+    cols: in, `SIZE_BITS`, plan: N.
+    results: stream of the array's beats `out`, in: all rows of every tile.
+    active: out, 1: rows are still to come, or answers to what was written.
+    hold: in, 1: no more rows are taken.
+    quiet: out, 1: nothing is on the bus, and no answer is awaited.
+    count_bytes: out, up to `CoreConfig.word_bytes`: bytes written in this cycle.
+    failed: out, 1: the answer that comes in this cycle is an error.
+    error: out, `CODE_BITS`, in the cycle of `failed`: which (`Error`).
     """
 
     def __init__(self, config: CoreConfig):
@@ -57,7 +70,7 @@ class Writer(wiring.Component):
         return m
 
     def _walk(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Where the row that is offered goes.
+        """Follows the product row by row, and finds out where the row that is offered goes.
 
         Returns its address, its columns (0: it is dropped), and whether it is taken.
         """
@@ -82,24 +95,37 @@ class Writer(wiring.Component):
             m.d.sync += [row.eq(row + 1), address.eq(below)]
             with m.If(self.results.payload.last):
                 m.d.sync += [
-                    *(row.eq(0), tile.eq(tile + tile_bytes), address.eq(tile + tile_bytes)),
-                    *(first_tile.eq(0), saved_strip.eq(next_strip), cols.eq(cols - array.cols)),
+                    row.eq(0),
+                    tile.eq(tile + tile_bytes),
+                    address.eq(tile + tile_bytes),
+                    first_tile.eq(0),
+                    saved_strip.eq(next_strip),
+                    cols.eq(cols - array.cols),
                 ]
                 with m.If(last_tile):
                     m.d.sync += [
-                        *(tile.eq(next_strip), address.eq(next_strip), first_tile.eq(1)),
-                        *(cols.eq(self.cols), rows.eq(rows - array.rows), coming.eq(rows > array.rows)),
+                        tile.eq(next_strip),
+                        address.eq(next_strip),
+                        first_tile.eq(1),
+                        cols.eq(self.cols),
+                        rows.eq(rows - array.rows),
+                        coming.eq(rows > array.rows),
                     ]
         with m.If(self.start):
             m.d.sync += [
-                *(coming.eq(1), first_tile.eq(1), row.eq(0), rows.eq(self.rows), cols.eq(self.cols)),
-                *(tile.eq(self.address), address.eq(self.address)),
+                coming.eq(1),
+                first_tile.eq(1),
+                row.eq(0),
+                rows.eq(self.rows),
+                cols.eq(self.cols),
+                tile.eq(self.address),
+                address.eq(self.address),
             ]
         m.d.comb += self._free.eq(coming & ~self.hold)
         return address, valid_cols, take
 
     def _write(self, m: Module, start: Signal, valid_cols: Signal, take: Signal) -> None:
-        """Bursts of the row that is taken: one, or two where it crosses a boundary."""
+        """Makes bursts of the row that is taken: one, or two where it crosses a boundary."""
         config, array = self.config, self.config.array
         code_bytes, word = array.out.bits // 8, config.word_bytes
         tile_bytes, shift = array.cols * code_bytes, config.word_index_bits
@@ -126,6 +152,7 @@ class Writer(wiring.Component):
         rest_page = Signal(config.address_bits - (_BOUNDARY - 1).bit_length())
         waiting = Signal(range(config.outstanding + 1))  # bursts without an answer
         sends, free, begin = Signal(), Signal(), Signal()
+        bus = PortGroup(self, f"{MASTER}aw", AddressChannel(config))
         m.d.comb += [
             self.m_axi_wvalid.eq(left.any()),
             self.m_axi_wdata.eq(store),
@@ -134,9 +161,7 @@ class Writer(wiring.Component):
             self.m_axi_bready.eq(1),
             sends.eq(self.m_axi_wvalid & self.m_axi_wready),
             free.eq(
-                (~self.m_axi_awvalid | self.m_axi_awready)
-                & (~left.any() | (sends & self.m_axi_wlast))
-                & (waiting != config.outstanding)
+                is_free(bus) & (~left.any() | (sends & self.m_axi_wlast)) & (waiting != config.outstanding)
             ),
             self.results.ready.eq(self._free & free & ~rest.any()),
             begin.eq(Mux(rest.any(), free, take & valid_cols.any())),
@@ -144,33 +169,36 @@ class Writer(wiring.Component):
             self.failed.eq(self.m_axi_bvalid & (self.m_axi_bresp >= SLVERR)),
             self.error.eq(Mux(self.m_axi_bresp == SLVERR, Error.WRITE_SLAVE, Error.WRITE_DECODE)),
         ]
-        drive_constants(m, config, self, "m_axi_aw")
+        drive_constants(m, config, bus)
         codes_sent = _count([enables[byte] for byte in range(0, word, code_bytes)])
         m.d.comb += self.count_bytes.eq(Mux(sends, codes_sent * code_bytes, 0))
         m.d.sync += waiting.eq(waiting + begin - self.m_axi_bvalid)
-        with m.If(self.m_axi_awready):
-            m.d.sync += self.m_axi_awvalid.eq(0)
+        offer(m, bus, begin)
         with m.If(sends):
             m.d.sync += [store.eq(store >> 8 * word), enables.eq(enables >> word), left.eq(left - 1)]
         with m.If(begin):
-            m.d.sync += self.m_axi_awvalid.eq(1)
             with m.If(rest.any()):
                 m.d.sync += [
-                    self.m_axi_awaddr.eq(rest_page << (_BOUNDARY - 1).bit_length()),
-                    *(self.m_axi_awlen.eq(rest - 1), left.eq(rest), rest.eq(0)),
+                    bus.addr.eq(rest_page << (_BOUNDARY - 1).bit_length()),
+                    bus.len.eq(rest - 1),
+                    left.eq(rest),
+                    rest.eq(0),
                 ]
             with m.Else():
                 first = Mux(words > to_boundary, to_boundary, words)
                 m.d.sync += [
-                    self.m_axi_awaddr.eq(Cat(Const(0, shift), start[shift:])),
-                    *(self.m_axi_awlen.eq(first - 1), left.eq(first), rest.eq(words - first)),
+                    bus.addr.eq(Cat(Const(0, shift), start[shift:])),
+                    bus.len.eq(first - 1),
+                    left.eq(first),
+                    rest.eq(words - first),
                     rest_page.eq(start[(_BOUNDARY - 1).bit_length() :] + 1),
-                    *(store.eq(codes), enables.eq(strobes)),
+                    store.eq(codes),
+                    enables.eq(strobes),
                 ]
 
 
 def _count(bits: Sequence[Value]) -> Value:
-    """How many of `bits` are one: a tree, as wide as need be."""
+    """Returns how many of `bits` are one: a tree of adders, as wide as need be."""
     if len(bits) == 1:
         return bits[0]
     half = len(bits) // 2

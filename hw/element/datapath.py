@@ -1,4 +1,4 @@
-"""How a processing element multiplies and accumulates: one function per strategy.
+"""Strategies by which a processing element multiplies and accumulates, one function each.
 
 A strategy returns the accumulator's next word: `word + sum(weight * act)` over its pairs, exactly,
 truncated to the accumulator's width, which holds every group sum (`Config.sum_bits`). The word is the sum
@@ -15,14 +15,14 @@ from ..arith.heap import BitHeap
 from ..arith.recode import digits
 
 Pairs = Sequence[tuple[Value, Value]]
-"""Weight (`Config.weight_wires` wires) and signed activation of every lane."""
+"""A weight, on `Config.weight_wires` wires, and a signed activation for every lane."""
 
 # When partial products arrive, in delays of a full adder, behind the operands' registers.
 _GATE, _SELECTED = 0.25, 0.5
 
 
 def shift_add(_config: Config, _adders: Adders, word: Value, pairs: Pairs) -> Value:
-    """MixPE's multiplier (arXiv 2411.16158, section 3): every weight bit gates a shifted activation.
+    """Adds products of MixPE's multiplier (arXiv 2411.16158, section 3): bits gate shifted activations.
 
     The sign bit of a two's-complement weight has negative place value: its copy is subtracted. Copies are
     added pairwise, at the width of their sum and no more, which keeps the adders narrow. Adders are `+`.
@@ -31,7 +31,7 @@ def shift_add(_config: Config, _adders: Adders, word: Value, pairs: Pairs) -> Va
 
 
 def _shift_add_product(weight: Value, act: Value) -> Value:
-    """weight * act, as wide as the two together."""
+    """Returns weight * act, as wide as the two together."""
     # Sums of neighbouring copies, each with its place value's exponent and the copies it holds.
     terms = [(Mux(bit, act, 0), place, 1) for place, bit in enumerate(weight)]
     while len(terms) > 1:
@@ -46,7 +46,7 @@ def _shift_add_product(weight: Value, act: Value) -> Value:
 
 
 def _tree(values: Sequence[Value]) -> Value:
-    """The sum of `values` as a balanced tree."""
+    """Returns the sum of `values`, added as a balanced tree."""
     if len(values) == 1:
         return values[0]
     half = len(values) // 2
@@ -54,12 +54,12 @@ def _tree(values: Sequence[Value]) -> Value:
 
 
 def multiplier(_config: Config, _adders: Adders, word: Value, pairs: Pairs) -> Value:
-    """The baseline: the synthesizer's own multiplier `*`, one per lane."""
+    """Adds products of the synthesizer's own multiplier `*`, one per lane: the baseline."""
     return word.as_signed() + _tree([weight.as_signed() * act for weight, act in pairs])
 
 
 def bit_heap(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Value:
-    """One bit heap of accumulator and ANDs of weight and activation bits (Baugh and Wooley 1973)."""
+    """Sums a bit heap of the accumulator and of ANDs of operands' bits (Baugh and Wooley 1973)."""
     heap = BitHeap(config.sum_bits, adders)
     for weight, act in pairs:
         for row, weight_bit in enumerate(weight):
@@ -72,14 +72,14 @@ def bit_heap(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Value
 
 
 def booth(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Value:
-    """One bit heap of the accumulator and, for each digit of a weight, a multiple of the activation."""
+    """Sums one bit heap of the accumulator and, for each digit of a weight, a multiple of the activation."""
     heap = _multiples(config, adders, pairs)
     heap.add_word(word, arrival=_GATE)
     return heap.total(config.final_adder)
 
 
 def carry_save(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Value:
-    """As `booth`, with a carry chain every `CARRY_SPACING` columns, whose carry waits a cycle in the word."""
+    """Sums as `booth` does, in chains of `CARRY_SPACING` columns whose carries wait in the word."""
     heap = _multiples(config, adders, pairs)
     heap.add_word(word[: config.sum_bits], arrival=_GATE)
     for column, carry in zip(config.carry_columns, word[config.sum_bits :], strict=True):
@@ -88,7 +88,7 @@ def carry_save(config: Config, adders: Adders, word: Value, pairs: Pairs) -> Val
 
 
 def _multiples(config: Config, adders: Adders, pairs: Pairs) -> BitHeap:
-    """The products, a multiple of an activation for each digit of its weight."""
+    """Returns a heap of the products: a multiple of an activation for each digit of its weight."""
     heap = BitHeap(config.sum_bits, adders)
     for weight, act in pairs:
         _add_multiples(heap, adders, weight, act)
@@ -111,7 +111,7 @@ def _add_multiples(heap: BitHeap, adders: Adders, weight: Value, act: Value) -> 
 
 
 def resolved(config: Config, word: Value) -> Value:
-    """The signed sum that an accumulator's word stands for, `Config.sum_bits` wide."""
+    """Returns the signed sum that an accumulator's word stands for, `Config.sum_bits` wide."""
     total, saved = word[: config.sum_bits], iter(word[config.sum_bits :])
     if config.carry_columns:
         columns = range(config.sum_bits)
@@ -128,11 +128,11 @@ STRATEGIES: dict[str, Callable[[Config, Adders, Value, Pairs], Value]] = {
     "booth": booth,
     "carry_save": carry_save,
 }
-"""By `Config.datapath`."""
+"""The strategies by the names that `Config.datapath` takes."""
 
 
 def compression(config: Config) -> Compression | None:
-    """What the bit heap of a configuration's processing element costs; None for a datapath without one."""
+    """Returns what the bit heap of a configuration's element costs; None for a datapath without one."""
     m = Module()
     adders = Adders(m)
     pairs = [(Signal(config.weight_wires), Signal(signed(config.act.bits))) for _ in range(config.lanes)]

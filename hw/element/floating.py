@@ -18,15 +18,24 @@ _SELECTED = 0.5  # arrival time, as in `mixpe.hw.element.datapath`
 
 
 class FloatIntPE(Shell):
-    """FP32 sum of weight * act, of signed integer weights and floating-point activations.
+    """Accumulates the FP32 sum of weight * act, of signed integer weights and floating-point activations.
 
-    MixPE's shift and add: a weight is a power of two times a significand of few digits, so a product is a
-    sum of shifted copies of the activation's significand (`ScaledDigits`). Products are exact (beyond FP32's
-    range infinite), and each sum is rounded to nearest, ties to even, in the order of cycles. Products of
-    several lanes are added first, in FP32, as a balanced tree: acc + ((p0 + p1) + (p2 + p3)).
+    This is MixPE's shift and add: a weight is a power of two times a significand of few digits, so a product
+    is a sum of shifted copies of the activation's significand (`ScaledDigits`). Products are exact (beyond
+    FP32's range infinite), and each sum is rounded to nearest, ties to even, in the order of cycles. Products
+    of several lanes are added first, in FP32, as a balanced tree: acc + ((p0 + p1) + (p2 + p3)).
 
-    Timing and flow as of `Shell`. Ports: `acts`: lanes of normal codes (`Config.act_normal`); `weights`:
-    lanes of `Config.weight_digits`; `sum`: a word of `total`, for `mixpe.hw.fp.accumulate.to_float`.
+    Timing and flow are those of `Shell`.
+
+    Ports
+    -----
+    acts: in, `Config.act_wires`, cycle t: normal codes (`Config.act_normal`), lane 0 in the low bits.
+    weights: in, `lanes` times `Config.weight_wires`, cycle t: the wires of `Config.weight_digits`.
+    group_end: in, 1, cycle t+1: the operands of cycle t were their group's last.
+    acts_out, weights_out: out, cycle t+1: the operands, for the neighbours.
+    group_end_out: out, 1, cycle t+2: `group_end`, for the right neighbour.
+    sum: out, cycle t+2 of a group's last operands: a word of `total`, of which
+        `mixpe.hw.fp.accumulate.to_float` makes FP32. It is zero if no group ended.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -50,7 +59,10 @@ class FloatIntPE(Shell):
 
 
 def product(m: Module, adders: Adders, config: Config, act: Value, weight: Value) -> Product:
-    """act * weight: a shifted copy of the significand for each digit."""
+    """Returns act * weight, exactly: a sum of shifted copies of the significand, one for each digit.
+
+    `act`: a normal code. `weight`: the wires of `Config.weight_digits`.
+    """
     form, digits, total = config.act_normal, config.weight_digits, config.float_sum
     f = form.fraction_bits
     choice_bits = sum(digits.digit_bits)

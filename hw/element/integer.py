@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
@@ -11,26 +10,34 @@ from ...spec.schemes.integer import RECODED
 from ..arith.adders import Adders
 from ..arith.recode import recode
 from ..modules import Modules
+from ..ports import Component
 from .datapath import STRATEGIES
 from .shell import Shell
 from .special import note_infinities
 
 
 def drain_shape(config: Config) -> Shape:
-    """Of a group's sum as it leaves an element: signed, or a plain word where carries are kept apart."""
+    """Returns the shape of a group's sum as it leaves an element: signed, or a word with carries apart."""
     return Shape(config.drain_bits, signed=not config.carry_columns)
 
 
 class PE(Shell):
     """Accumulates one group sum `P = sum(weight * act)` of MixPE, exactly, and passes its operands on.
 
-    Timing and flow as of `Shell`: every cycle brings `lanes` products; a bubble is a zero operand.
+    Timing and flow are those of `Shell`: every cycle brings `lanes` products, and a bubble is a zero operand.
 
-    Ports: `acts`, `weights`: lanes, lane 0 in the low bits: activations in two's complement (`Config.act`;
-    aligned ones as `mixpe.hw.element.special` says), weights as `recoded_weights` makes them
-    (`Config.weight_wires`: two's complement, or digits); `acts_out`, `weights_out`, `group_end_out`: the same
-    for the right and lower neighbours; `sum`: the group's sum, signed (for the datapath "carry_save" a word
-    of which `mixpe.hw.element.datapath.resolved` makes the sum).
+    Ports
+    -----
+    acts: in, `Config.act_wires`, cycle t: activations in two's complement, lane 0 in the low bits; aligned
+        ones as `mixpe.hw.element.special` says.
+    weights: in, `lanes` times `Config.weight_wires`, cycle t: weights as `recoded_weights` makes them, in
+        two's complement or in digits, lane 0 in the low bits.
+    group_end: in, 1, cycle t+1: the operands of cycle t were their group's last.
+    acts_out: out, cycle t+1: `acts`, for the right neighbour.
+    weights_out: out, cycle t+1: `weights`, for the lower neighbour.
+    group_end_out: out, 1, cycle t+2: `group_end`, for the right neighbour.
+    sum: out, `drain_shape`, cycle t+2 of a group's last operands: P, signed; with the datapath "carry_save" a
+        word of which `mixpe.hw.element.datapath.resolved` makes P. It is zero if no group ended.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -56,18 +63,25 @@ class PE(Shell):
 
 
 def recoded_weights(config: Config, weights: Value) -> Value:
-    """What an array of integers takes for `weights`, any number of two's-complement codes side by side."""
+    """Returns what an array of integers takes for `weights`, two's-complement codes side by side."""
     if config.datapath not in RECODED:
         return weights
     width = config.weight.bits
     return Cat(recode(weights.word_select(code, width)) for code in range(len(weights) // width))
 
 
-class RowSum(wiring.Component):
-    """Accumulates `S = sum(act)` of a group for one array row: what all its zero points multiply.
+class RowSum(Component):
+    """Accumulates `S = sum(act)` of a group for one array row, which all its zero points multiply.
 
-    Stands beside the row's first element and listens to its `acts_out` and `group_end_out`; `sum` shows the
-    group's sum in the same cycle as that element's, and zero in every cycle that ends no group.
+    It stands beside the row's first element, and listens to what that passes on. Fixed latency, no flow
+    control; cycles are those of the element.
+
+    Ports
+    -----
+    acts: in, `lanes` times `Config.lane_wires`, cycle t+1: the element's `acts_out`.
+    done: in, 1, cycle t+2: the element's `group_end_out`.
+    sum: out, signed, `Config.row_sum_bits`, cycle t+2 of a group's last operands: S. It is zero if no group
+        ended.
     """
 
     def __init__(self, config: Config):

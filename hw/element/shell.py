@@ -1,7 +1,6 @@
-"""What all processing elements share: operands passed on, a group's end, an accumulator that drains."""
+"""The shell of all processing elements: operands passed on, a group's end, an accumulator that drains."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from amaranth.hdl import Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
@@ -10,29 +9,39 @@ from amaranth.lib.wiring import In, Out
 from ...spec.array import Config
 from ..arith.adders import Adders
 from ..modules import Modules
+from ..ports import Component, PortGroup
 
 Step = Callable[[Module, Adders, Value, Mapping[str, Signal]], Value]
-"""`step(m, adders, word, held)`: the accumulator's next word, from its word (0 where a group begins) and the
-operands held, by name. Combinational, but for registers that it adds to `m` itself."""
+"""`step(m, adders, word, held)` returns the accumulator's next word.
+
+It makes it of the accumulator's `word`, which is 0 where a group begins, and of the operands in `held`, by
+the names
+of their ports. It is combinational, but for registers that it adds to `m` itself."""
 
 
-class Shell(wiring.Component):
+class Shell(Component):
     """Registers and passes on operands, accumulates `step` and drains the group's word.
 
     Fixed latency, no flow control: operands that enter in cycle t leave to the neighbours in cycle t+1
-    and are in the word in t+2. `group_end` travels one cycle behind the operands: high in cycle t+1, it says
-    that those of cycle t were the last of their group. Then `sum` shows the group's word in cycle t+2 (and
-    zero in every cycle that ends no group, so that a column of elements shares one OR bus), and operands of
-    cycle t+1 begin the next group. In reset every cycle ends a group, so that operands need no reset.
+    and are in the word in t+2. `group_end` travels one cycle behind the operands. In reset every cycle ends
+    a group, so that operands need no reset.
 
-    Ports: one for each of `operands` (names and widths), with `<name>_out` for the neighbour; `group_end`,
-    `group_end_out`; `sum` of the shape `word`.
+    `operands`: names and widths of the operands. `word`: the shape of the accumulator. `modules`: as for
+    `mixpe.hw.modules`; with it, one-bit adders are modules.
 
-    `modules`: as of `mixpe.hw.modules`; with it, one-bit adders are modules.
+    Ports
+    -----
+    <operand>: in, of the operand's width, cycle t.
+    <operand>_out: out, cycle t+1: the same, for the neighbour.
+    group_end: in, 1, cycle t+1: the operands of cycle t were their group's last; those of cycle t+1 begin the
+        next.
+    group_end_out: out, 1, cycle t+2: the same, for the neighbour.
+    sum: out, shape `word`, cycle t+2 of a group's last operands: the group's word. It is zero in every cycle
+        that ends no group, so that a column of elements shares one OR bus.
     """
 
     early: Collection[str] = ()
-    """Ports whose operands come one cycle before those of the others that they meet."""
+    """The operands that come one cycle before those of the others that they meet."""
 
     def __init__(
         self, config: Config, operands: Mapping[str, int], word: Shape, step: Step, modules: Modules | None
@@ -42,19 +51,27 @@ class Shell(wiring.Component):
         self.word = word
         self.step = step
         self.modules = modules
-        ports: dict[str, Any] = {name: In(width) for name, width in self.operands.items()}
-        ports["group_end"] = In(1)
-        ports |= {f"{name}_out": Out(width) for name, width in self.operands.items()}
-        ports["group_end_out"] = Out(1)
-        super().__init__(ports | {"sum": Out(word)})
+        self._inputs = wiring.Signature({name: In(width) for name, width in self.operands.items()})
+        self._outputs = wiring.Signature({f"{name}_out": Out(width) for name, width in self.operands.items()})
+        super().__init__(
+            {
+                **self._inputs.members,
+                "group_end": In(1),
+                **self._outputs.members,
+                "group_end_out": Out(1),
+                "sum": Out(word),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         held = {name: Signal(width, name=name, reset_less=True) for name, width in self.operands.items()}
         done = Signal(init=1)
-        m.d.sync += [held[name].eq(getattr(self, name)) for name in held]
+        inputs = PortGroup(self, "", self._inputs).ports.values()
+        outputs = PortGroup(self, "", self._outputs).ports.values()
+        m.d.sync += [kept.eq(port) for kept, port in zip(held.values(), inputs, strict=True)]
         m.d.sync += done.eq(self.group_end)
-        m.d.comb += [getattr(self, f"{name}_out").eq(held[name]) for name in held]
+        m.d.comb += [port.eq(kept) for kept, port in zip(held.values(), outputs, strict=True)]
         m.d.comb += self.group_end_out.eq(done)
 
         # Gates clear and drain an inverted word by NOR, which is smaller than AND; a carry chain of an FPGA

@@ -17,8 +17,11 @@ from .datapath import Pairs
 
 
 def note_infinities(config: Config, word: Value, step: Value, special: Value, pairs: Pairs) -> Value:
-    """The accumulator's next word: `step`, but in a group with infinities (`special`) the lowest two bits
-    are `word`'s and what these products add."""
+    """Returns the accumulator's next word: `step`, but with notes of infinities in a group that has some.
+
+    `special` is high in such a group. There the lowest two bits are those of `word`, or set by these
+    products.
+    """
     signs: list[list[Value]] = [[], []]
     for weight, act in pairs:
         negative, nonzero = sign_and_nonzero(config, weight)
@@ -34,10 +37,11 @@ def _any(values: Sequence[Value]) -> Value:
 
 
 def special_sum(flags: Value, total: Value, zero: Value | int | None) -> Value:
-    """Of `C = P - zero * S`, IEEE 754's infinity or NaN: from bit 0 up, infinite, negative, NaN; else 0.
+    """Returns what IEEE 754 makes of `C = P - zero * S` if that is infinite or NaN; 0 if it is a number.
 
-    `flags`: of the row's group code: NaN, and if there are such +infinity, -infinity. `total`: P as elements
-    leave it. `zero`: signed, None where there is none (and S does not count).
+    From bit 0 up the result says: infinite, negative, NaN. `flags` come from the row's group code: NaN, and,
+    in formats with infinities, whether the group holds +infinity and -infinity. `total`: P as elements leave
+    it. `zero`: the signed zero point; None if there is none, and then S does not count.
     """
     nan = flags[0]
     if len(flags) == 1:
@@ -55,6 +59,6 @@ def special_sum(flags: Value, total: Value, zero: Value | int | None) -> Value:
 
 
 def special_float(special: Value) -> Value:
-    """The FP32 code of a `special_sum` that is not 0."""
+    """Returns the FP32 code of a `special_sum` that is not 0."""
     fraction = Cat(Const(0, FP32.fraction_bits - 1), special[2])
     return Cat(fraction, Const(FP32.exponent_max, FP32.exponent_bits), special[1])

@@ -1,7 +1,8 @@
 """IEEE 754 units with a fixed latency: one result every cycle, no flow control, no reset.
 
-Latencies are the constants of `hw.config`. Written from the clauses of IEEE 754-2008: rounding is to nearest,
-ties to even (4.3.1); subnormals are kept; every NaN out is the canonical quiet one (6.2).
+Their latencies are constants of `mixpe.spec.array`. They are written from the clauses of IEEE 754-2008:
+rounding is to nearest, ties to even (4.3.1); subnormals are kept; every NaN out is the canonical quiet one
+(6.2).
 """
 
 from .add import FloatAdder

@@ -1,7 +1,30 @@
 """Floating-point accumulation with exact products, each sum rounded to nearest, ties to even.
 
-One path: align the operand of the smaller exponent, add, normalize, round. IEEE 754-2008 clauses 4.3.1,
-5.4.1, 6.1 to 6.3 and 7.4. Exponents of the accumulator are coarse (`AccumulatorFormat`).
+There is one path for all sums: align the operand of the smaller exponent, add, normalize, round. It follows
+IEEE 754-2008 clauses 4.3.1, 5.4.1, 6.1 to 6.3 and 7.4.
+
+Between sums a number stays in a format of the accumulator's own (`AccumulatorFormat`). Its exponents are
+coarse: a step of the exponent code is four binary places, and the leading one may stand in any of four places
+of the significand. So the loop from sum to sum has no shifts by one or two places. They happen once for each
+product, and once when a group's sum leaves.
+
+An example, with three fraction bits (four significant bits) and offset 0. The word holds 5; it has code 0 and
+the significand 0101.000, whose leading one stands in the third place. The product 88 = 1.011 * 2**6 comes.
+
+1. `_coarse` shifts the product by the low two bits of its exponent 6 = 4 * 1 + 2. It becomes 0101.100 with
+code 1. 2. The codes differ by one step, so the accumulator is shifted right by four places, to 0000.0101. A
+sticky bit notes
+   whether a one falls out at the low end; none does.
+3. The sum is 0101.1101 with code 1, which is 93. Its leading one is in one of the upper four places, so that
+it
+   needs no shift.
+4. The sum is rounded where its leading one says. Four significant bits end behind 0101.1, and what follows,
+0.0101,
+   is more than half of the last one. So it becomes 0110.000, which is 96. (With three fraction bits 88 and 96
+   are the neighbours of 93.)
+
+A difference may be negative where no operand was shifted. Then its bits are inverted, and the rounding adds
+the one that the two's complement lacks.
 """
 
 from collections.abc import Sequence
@@ -20,7 +43,7 @@ _LATE = 9.0  # arrival of a carry out of the rounding, as in `mixpe.hw.arith.hea
 
 
 def _coarse(m: Module, product: Product) -> Addend:
-    """`product`, shifted by the low bits of its code: significand * 2**(POSITIONS * code - offset).
+    """Returns `product` shifted by the low bits of its code: significand * 2**(POSITIONS * code - offset).
 
     Its significand has POSITIONS + 1 integer bits, then fraction bits, as of every coarse addend here.
     """
@@ -35,7 +58,7 @@ def _coarse(m: Module, product: Product) -> Addend:
 def _accumulate(
     m: Module, adders: Adders, form: AccumulatorFormat, word: Value, addend: Addend, final: str
 ) -> Value:
-    """The word of `word` + `addend`, rounded once. Combinational."""
+    """Returns the word of `word` + `addend`, rounded once. Combinational."""
     f, size = form.fraction_bits, form.significand_bits
     kept, code, sign = word[:size], word[size:-1], word[-1]
     addend_fraction = len(addend.significand) - POSITIONS - 1
@@ -150,7 +173,7 @@ def _accumulate(
 
 
 def _word(m: Module, form: AccumulatorFormat, addend: Addend) -> Value:
-    """The word of an addend that is a number of `form.out`."""
+    """Returns the word of an addend that is a number of `form.out`."""
     number = named(m, ~addend.zero, name="number")
     spare = form.fraction_bits + POSITIONS - (len(addend.significand) - POSITIONS - 1)
     wide = named(
@@ -175,7 +198,7 @@ def _word(m: Module, form: AccumulatorFormat, addend: Addend) -> Value:
 
 
 def _addend(m: Module, form: AccumulatorFormat, word: Value) -> Addend:
-    """The addend that `word` stands for."""
+    """Returns the addend that `word` stands for."""
     significand, code = word[: form.significand_bits], word[form.significand_bits : -1]
     special = named(m, code[-form.special_ones :].all(), name="special")
     return Addend(
@@ -196,7 +219,7 @@ def add_all(
     products: Sequence[Product],
     final: str = "ripple",
 ) -> Value:
-    """The word of `word` and the products of a cycle, which are added in pairs first, as a balanced tree.
+    """Returns the word of `word` plus the products of a cycle, which are added first, as a balanced tree.
 
     Every sum is rounded. One product is added as it is, exactly; several must be numbers of `form.out`, and
     `form` not `subnormal`. `final`: what ends wide sums (`BitHeap.total`).
@@ -207,7 +230,7 @@ def add_all(
     addends = [_coarse(m, product) for product in products]
 
     def total(part: Sequence[Addend]) -> Value:
-        """The word of two addends or more."""
+        """Returns the word of two addends or more."""
         half = len(part) // 2
         if half == 1:
             return _accumulate(m, adders, form, _word(m, form, part[0]), part[1], final)
@@ -218,7 +241,7 @@ def add_all(
 
 
 def to_float(m: Module, form: AccumulatorFormat, word: Value) -> Value:
-    """The code of `form.out` that `word` stands for; zero is +0, NaN canonical."""
+    """Returns the code of `form.out` that `word` stands for; zero is +0, NaN canonical."""
     out, f, size = form.out, form.fraction_bits, form.significand_bits
     significand, code, sign = word[:size], word[size:-1], word[-1]
     special = named(m, code[-form.special_ones :].all(), name="special")

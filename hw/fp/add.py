@@ -1,11 +1,11 @@
 """The FP32 adder."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.formats.numbers import FP32
 from ...spec.stages import ADD_STAGES
+from ..ports import Component
 from .normalize import (
     add_carry,
     leading_zeros,
@@ -21,19 +21,23 @@ _EXTRA = 3  # guard, round and sticky bits below the aligned significands
 _SHIFT_BITS = 5  # a shift by 26 already leaves only the sticky bit
 
 
-class FloatAdder(wiring.Component):
-    """`a + b` in FP32, rounded to nearest, ties to even.
+class FloatAdder(Component):
+    """Computes `a + b` in FP32, rounded to nearest, ties to even.
 
-    IEEE 754-2008 clause 5.4.1 (addition): subnormals in and out, overflow to infinity (clause 7.4), an exact
-    zero sum of opposite signs is +0 (clause 6.3), inf - inf and every NaN give the canonical NaN
-    (clauses 6.2 and 7.2). One result per cycle, `ADD_STAGES` cycles after its operands; no flow control.
+    This is IEEE 754-2008 clause 5.4.1 (addition): subnormals in and out, overflow to infinity (clause 7.4),
+    an exact zero sum of opposite signs is +0 (clause 6.3), inf - inf and every NaN give the canonical NaN
+    (clauses 6.2 and 7.2). One result per cycle, no flow control.
+
+    Ports
+    -----
+    a, b: in, 32 bits, cycle t: FP32 codes.
+    o: out, 32 bits, cycle t + `ADD_STAGES`: the FP32 code of the sum.
     """
 
-    a: In(FP32.bits)
-    b: In(FP32.bits)
-    o: Out(FP32.bits)
-
     latency = ADD_STAGES
+
+    def __init__(self):
+        super().__init__({"a": In(FP32.bits), "b": In(FP32.bits), "o": Out(FP32.bits)})
 
     def elaborate(self, platform) -> Module:
         m = Module()

@@ -1,4 +1,4 @@
-"""What floating-point sums are made of."""
+"""The parts of floating-point sums: addends and products, taken apart."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,14 @@ from amaranth.hdl import Value
 
 @dataclass(frozen=True)
 class Addend:
-    """An exact number to be added: sign, exponent code, and a significand whose place the code gives.
+    """Holds an exact number that is to be added.
 
-    The significand is not looked at with `zero` or `special` (infinity, or with `nan` NaN).
+    sign: high for a negative number.
+    code: the exponent, as a code whose offset the format of the sum gives.
+    significand: the digits, whose place `code` gives; it does not count with `zero` or `special`.
+    zero: the number is zero.
+    special: it is infinite or NaN.
+    nan: it is NaN; then `special` is high, too.
     """
 
     sign: Value
@@ -22,13 +27,14 @@ class Addend:
 
 @dataclass(frozen=True)
 class Product(Addend):
-    """An addend significand * 2**(code - offset), 0.5 < significand < 4.
+    """Holds the addend significand * 2**(code - offset), with 0.5 < significand < 4.
 
-    significand: two integer bits, then fraction bits.
+    significand: two integer bits at the top, then fraction bits.
     """
 
     offset: int
 
     @property
     def fraction_bits(self) -> int:
+        """The fraction bits of the significand."""
         return len(self.significand) - 2

@@ -1,25 +1,30 @@
 """Conversions: integer to FP32, FP32 to the output formats."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from ...spec.errors import UserError
 from ...spec.formats.numbers import FP32, OUT_FORMATS, FloatFormat
 from ...spec.stages import CAST_STAGES, INT_TO_FLOAT_STAGES
+from ..ports import Component
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
 INTEGER_BITS = 64
 """The widest integer that becomes FP32."""
 
 
-class IntToFloat(wiring.Component):
-    """Two's-complement integer to FP32, rounded to nearest, ties to even; 0 gives +0.
+class IntToFloat(Component):
+    """Converts a two's-complement integer to FP32, rounded to nearest, ties to even; 0 gives +0.
 
-    IEEE 754-2008 clause 5.4.1 (convertFromInt). One result per cycle, `INT_TO_FLOAT_STAGES` cycles after
-    its operand; no flow control. Up to 25 bits are exact, and have no rounding logic.
+    This is IEEE 754-2008 clause 5.4.1 (convertFromInt). One result per cycle, no flow control. Integers of up
+    to 25 bits are exact, and have no rounding logic.
 
-    Parameters: `width`, bits of the integer, 2 to `INTEGER_BITS`. Raises `UserError` for any other.
+    `width`: bits of the integer, 2 to `INTEGER_BITS`. Raises `UserError` for any other.
+
+    Ports
+    -----
+    i: in, signed, `width` bits, cycle t: the integer.
+    o: out, 32 bits, cycle t + `INT_TO_FLOAT_STAGES`: its FP32 code.
     """
 
     latency = INT_TO_FLOAT_STAGES
@@ -61,14 +66,18 @@ class IntToFloat(wiring.Component):
         return m
 
 
-class FloatCast(wiring.Component):
-    """FP32 to `to` (FP32, FP16 or BF16), rounded to nearest, ties to even.
+class FloatCast(Component):
+    """Converts FP32 to the format `to` (FP32, FP16 or BF16), rounded to nearest, ties to even.
 
-    IEEE 754-2008 clause 5.4.2 (convertFormat): subnormal results, overflow to infinity (clause 7.4),
-    every NaN becomes the canonical one; to FP32 that is all it does. One result per cycle,
-    `CAST_STAGES` cycle after its operand; no flow control.
+    This is IEEE 754-2008 clause 5.4.2 (convertFormat): subnormal results, overflow to infinity (clause 7.4),
+    every NaN becomes the canonical one; to FP32 that is all it does. One result per cycle, no flow control.
 
     Raises `UserError` if `to` is no such format.
+
+    Ports
+    -----
+    i: in, 32 bits, cycle t: an FP32 code.
+    o: out, `to.bits`, cycle t + `CAST_STAGES`: its code in `to`.
     """
 
     latency = CAST_STAGES
@@ -101,8 +110,11 @@ class FloatCast(wiring.Component):
         m.d.comb += self.o.eq(register(m, result, name="o1"))
         return m
 
-    def _same_range(self, m: Module):
-        """Same exponent: the fields are one number to be rounded, subnormal or not, up to infinity."""
+    def _same_range(self, m: Module) -> Value:
+        """Returns exponent and fraction in a format of FP32's exponents, up to infinity.
+
+        The fields are one number that is rounded, subnormal or not.
+        """
         dropped = FP32.bits - self.to.bits
         magnitude = self.i[dropped:-1]
         if not dropped:
@@ -110,8 +122,11 @@ class FloatCast(wiring.Component):
         up = named(m, self.i[dropped - 1] & (self.i[: dropped - 1].any() | self.i[dropped]), name="up")
         return (magnitude + up)[: len(magnitude)]
 
-    def _narrow(self, m: Module, exponent, fraction):
-        """A smaller exponent range: numbers below it are shifted into subnormals."""
+    def _narrow(self, m: Module, exponent: Value, fraction: Value) -> tuple[Value, Value]:
+        """Returns exponent and fraction in a format of fewer exponents, and whether they are infinity's.
+
+        Numbers below the range are shifted into subnormals.
+        """
         to = self.to
         rebias = FP32.bias - to.bias
         lowest = rebias + 1  # FP32 exponent field of the smallest normal number of `to`

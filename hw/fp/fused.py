@@ -12,7 +12,7 @@ from .normalize import leading_zeros, named
 def fused_add(
     m: Module, adders: Adders, form: AccumulatorFormat, word: Value, product: Product, final: str
 ) -> Value:
-    """The word of `word` + `product`, rounded once, of a `subnormal` form. Combinational."""
+    """Returns the word of `word` + `product`, rounded once, for a `subnormal` form. Combinational."""
     f = form.fraction_bits
     fraction, code, sign = word[:f], word[f:-1], word[-1]
     nonzero = named(m, code.any(), name="nonzero")
@@ -99,9 +99,9 @@ def fused_add(
 
 
 def _normalize(m: Module, value: Value, fill: Value, limit: Value) -> tuple[Value, Value]:
-    """Shifts the highest one of `value` to the top, `fill` in; returns with it by how much.
+    """Shifts the highest one of `value` to the top, and `fill` in behind; returns that, and by how much.
 
-    `limit`: it goes no further than the one of that would.
+    `limit` has a single one, and the shift goes no further than would bring that to the top.
     """
     steps = [1 << k for k in reversed(range((len(value) - 1).bit_length()))]
     zeros = named(m, leading_zeros(m, value | limit, name="zeros"), name="count")

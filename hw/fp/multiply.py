@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.errors import UserError
 from ...spec.formats.numbers import FP16, FP32, OUT_FORMATS, FloatFormat
 from ...spec.stages import MULTIPLY_STAGES
+from ..ports import Component
 from .convert import INTEGER_BITS
 from .normalize import named, normalize, powers_below, register, round_and_pack, shift_right_sticky
 
@@ -18,30 +18,36 @@ _SHIFT_BITS = 5  # a shift by 26 already leaves only the sticky bit
 
 @dataclass(frozen=True)
 class Power:
-    """A factor 2**(power - offset) of a product; `power` is an unsigned operand of `bits` bits, not 0."""
+    """Describes a factor 2**(power - offset); `power` is an unsigned operand of `bits` bits, not 0."""
 
     bits: int
     offset: int
 
 
-class FloatMultiplier(wiring.Component):
-    """`a * b`, each widened exactly, times a power of two if asked, as one correctly rounded FP32 product.
+class FloatMultiplier(Component):
+    """Computes `a * b`, and times a power of two if asked, as one correctly rounded FP32 product.
 
-    IEEE 754-2008 clause 5.4.1 (multiplication): rounded to nearest, ties to even; subnormals in and out,
-    overflow to infinity (clause 7.4), the sign of zero and infinity (clause 6.3); 0 * inf and every NaN
-    give the canonical NaN (clauses 6.2 and 7.2). One result per cycle, `MULTIPLY_STAGES` cycles
-    after its operands; no flow control.
+    The operands are widened exactly. This is IEEE 754-2008 clause 5.4.1 (multiplication): rounded to nearest,
+    ties to even; subnormals in and out, overflow to infinity (clause 7.4), the sign of zero and infinity
+    (clause 6.3); 0 * inf and every NaN give the canonical NaN (clauses 6.2 and 7.2). One result per cycle, no
+    flow control.
 
     Parameters
     ----------
     a_format, b_format: any of FP32, FP16 and BF16.
     a_integer: None, or a width w of 2 to 64, if `a` is FP32 and always what `IntToFloat(w)` gives; `b` must
         be FP16. Logic for products that this rules out is left out.
-    power: None, or the factor's range: then its operand is the port `power`, and an integer `a` may be
-        infinite or NaN as well.
+    power: None, or the factor's range; with one, an integer `a` may be infinite or NaN as well.
     exponent: of a constant factor 2**exponent of the product, which costs nothing.
 
     Raises `UserError` for any other.
+
+    Ports
+    -----
+    a: in, cycle t: a code of `a_format`.
+    b: in, cycle t: a code of `b_format`.
+    power: in, `Power.bits`, cycle t: the factor's operand; only there with `power`.
+    o: out, 32 bits, cycle t + `MULTIPLY_STAGES`: the FP32 code of the product.
     """
 
     latency = MULTIPLY_STAGES
@@ -99,7 +105,7 @@ class FloatMultiplier(wiring.Component):
         if self.factor:
             exponents = exponents + self.power
         exponents1 = register(m, exponents, name="exponents1")
-        zeros_a1 = 0 if integer is not None else register(m, a.zeros, name="zeros_a1")
+        zeros_a1 = register(m, a.zeros, name="zeros_a1") if isinstance(a, _Operand) else 0
         zeros_b1 = register(m, b.zeros, name="zeros_b1")
         significand_a1 = register(m, a.significand, name="significand_a1")
         significand_b1 = register(m, b.significand, name="significand_b1")
@@ -137,7 +143,7 @@ class FloatMultiplier(wiring.Component):
 
 
 def _shift(m: Module, exponent: Value) -> Value:
-    """How far right a significand of that biased, signed exponent goes to get exponent 1; at most 31."""
+    """Returns how far right a significand of that biased exponent goes to get exponent 1; at most 31."""
     distance = named(m, (1 - exponent)[: len(exponent)], name="distance")
     far = distance[_SHIFT_BITS:].any()
     tiny = exponent < 1
@@ -145,8 +151,7 @@ def _shift(m: Module, exponent: Value) -> Value:
 
 
 class _Integer:
-    """The fields of an FP32 operand: a two's-complement integer of `width` bits; with `specials`, infinity
-    and NaN too."""
+    """Takes an FP32 operand apart that is an integer of `width` bits, or, with `specials`, special."""
 
     def __init__(self, value: Value, width: int, *, specials: bool):
         fraction, self.exponent = value[: FP32.fraction_bits], value[FP32.fraction_bits : -1]
@@ -161,7 +166,7 @@ class _Integer:
 
 
 class _Operand:
-    """The fields of an operand; its significand is zero or has its highest bit set."""
+    """Takes an operand apart, into a significand that is zero or has its highest bit set, and so on."""
 
     def __init__(self, m: Module, value: Value, form: FloatFormat, name: str):
         fraction, field = value[: form.fraction_bits], value[form.fraction_bits : -1]
@@ -177,7 +182,7 @@ class _Operand:
 
 
 def _top_bits(value: Value, width: int) -> Value:
-    """The upper `width` bits of `value`, the lowest of them sticky; zeros below a shorter value."""
+    """Returns the upper `width` bits of `value`, the lowest of them sticky; zeros below a shorter value."""
     if len(value) <= width:
         return Cat(Const(0, width - len(value)), value)
     dropped = len(value) - width

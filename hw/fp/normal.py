@@ -10,7 +10,7 @@ from .normalize import named, normalize, powers_below
 
 
 def normalized(m: Module, code: Value, form: FloatFormat) -> Value:
-    """The normal code (`normal_format`) of a code of `form`."""
+    """Returns the normal code (`normal_format`) of a code of `form`."""
     f = form.fraction_bits
     normal = normal_format(form)
     fraction, field, sign = code[:f], code[f:-1], code[-1]
@@ -35,7 +35,7 @@ def special_code(field: Value, fraction: Value, form: FloatFormat) -> Value:
 
 
 def recoded(code: Value, form: NormalFormat) -> Value:
-    """A normal code with its significand in radix 4 (Booth 1951, MacSorley 1961), to be multiplied.
+    """Returns a normal code with its significand in radix 4 (Booth 1951, MacSorley 1961), to be multiplied.
 
     In place of the fraction: digits -1, 0, 1 or 2, as numbers modulo 4, lowest first (of twice the
     significand if the fraction bits are odd in number), then a bit: whether the top digit is 2, else it is 1.

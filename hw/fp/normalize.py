@@ -1,4 +1,4 @@
-"""What the floating-point units share: registers, leading zeros, shifters, the final rounding.
+"""Parts that floating-point units share: registers, leading zeros, shifters, the final rounding.
 
 Plain functions: each adds to a module what it needs and returns the value it computes.
 """
@@ -7,7 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 
 
 def register(m: Module, value: ValueLike, *, name: str) -> Signal:
-    """`value` one cycle later. Not reset: a datapath needs valid operands, not a reset tree."""
+    """Returns `value` one cycle later. It is not reset: a datapath needs valid operands, not a reset tree."""
     value = Value.cast(value)
     q = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += q.eq(value)
@@ -15,7 +15,7 @@ def register(m: Module, value: ValueLike, *, name: str) -> Signal:
 
 
 def named(m: Module, value: ValueLike, *, name: str) -> Signal:
-    """`value` as a signal of its own."""
+    """Returns `value` as a signal of its own."""
     value = Value.cast(value)
     s = Signal(value.shape(), name=name)
     m.d.comb += s.eq(value)
@@ -23,7 +23,7 @@ def named(m: Module, value: ValueLike, *, name: str) -> Signal:
 
 
 def leading_zeros(m: Module, value: Value, *, name: str) -> Value:
-    """Number of zero bits above the highest one of a non-zero `value`: a binary search.
+    """Returns the number of zero bits above the highest one of a non-zero `value`: a binary search.
 
     The count has `(len(value) - 1).bit_length()` bits; that of zero is undefined.
     """
@@ -40,7 +40,7 @@ def leading_zeros(m: Module, value: Value, *, name: str) -> Value:
 
 
 def normalize(m: Module, value: Value, shifts: list[int], *, name: str) -> tuple[Value, Value]:
-    """Shift `value` left by each of `shifts` (descending powers of two) whose bits at the top are zero.
+    """Shifts `value` left by each of `shifts` (descending powers of two) whose bits at the top are zero.
 
     Returns (shifted value, whether each shift was done, that of the last in bit 0). With
     all powers of two below the width, a non-zero value ends with its highest one at the top.
@@ -54,17 +54,17 @@ def normalize(m: Module, value: Value, shifts: list[int], *, name: str) -> tuple
 
 
 def powers_below(width: int) -> list[int]:
-    """The shifts `normalize` needs for a value of `width` bits."""
+    """Returns the shifts that `normalize` needs for a value of `width` bits."""
     return [1 << k for k in reversed(range((width - 1).bit_length()))]
 
 
 def shift_left(value: Value, amount: Value) -> Value:
-    """`value` shifted left by `amount`, in its own width."""
+    """Returns `value` shifted left by `amount`, in its own width."""
     return (value << amount)[: len(value)]
 
 
 def shift_right_sticky(m: Module, value: Value, amount: Value, *, name: str) -> Value:
-    """`value` shifted right by `amount`; bit 0 is also set if a bit that left was."""
+    """Returns `value` shifted right by `amount`; bit 0 is also set if a bit that left was."""
     for k in reversed(range(len(amount))):
         step = min(1 << k, len(value) - 1)
         shifted = Cat(value[: step + 1].any(), value[step + 1 :])
@@ -73,12 +73,12 @@ def shift_right_sticky(m: Module, value: Value, amount: Value, *, name: str) -> 
 
 
 def add_carry(a: Value, b: Value, carry: Value) -> Value:
-    """`a + b + carry` in the width of `a`, as one adder: a bit below the lowest makes the carry."""
+    """Returns `a + b + carry` in the width of `a`, as one adder: a bit below the lowest makes the carry."""
     return (Cat(Const(1, 1), a) + Cat(carry, b))[1 : len(a) + 1]
 
 
 def round_and_pack(m: Module, exponent: Value, significand: Value, fraction_bits: int, *, name: str) -> Value:
-    """Exponent and fraction fields, rounded to nearest, ties to even (IEEE 754-2008 clause 4.3.1).
+    """Returns exponent and fraction fields, rounded to nearest, ties to even (IEEE 754-2008 clause 4.3.1).
 
     `significand` holds the integer bit at the top, `fraction_bits` below it, and at least a guard and
     a sticky bit below those. `exponent` is the integer bit's biased exponent, and becomes the

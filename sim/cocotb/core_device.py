@@ -55,9 +55,16 @@ class CoreDevice:
         """Lets every channel of memory and registers pause at random, each cycle with that chance."""
         read, write, control = self.reads, self.writes, self._control
         channels = (
-            *(read.ar_channel, read.r_channel, write.aw_channel, write.w_channel, write.b_channel),
-            *(control.read_if.ar_channel, control.read_if.r_channel),
-            *(control.write_if.aw_channel, control.write_if.w_channel, control.write_if.b_channel),
+            read.ar_channel,
+            read.r_channel,
+            write.aw_channel,
+            write.w_channel,
+            write.b_channel,
+            control.read_if.ar_channel,
+            control.read_if.r_channel,
+            control.write_if.aw_channel,
+            control.write_if.w_channel,
+            control.write_if.b_channel,
         )
         for channel in channels:
             channel.clear_pause_generator()

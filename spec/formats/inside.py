@@ -1,8 +1,13 @@
 """Floating-point numbers and weights inside the array: what their words mean, as data.
 
-A normal code holds sign, exponent code and fraction, from the top bit down, as IEEE 754's do, but its
-exponents' range is wide enough for subnormals, normalized, so that elements see none. Integer weights become
-a power of two and digits. An accumulator's word has the exponents that its sums can have.
+Three formats stand here. Operands are made once, at the array's edge; elements only see these:
+
+- `NormalFormat`: activations. A normal code has no subnormal numbers, so that elements need not normalize.
+For
+  example FP16's least number, 2**-24, has field 0 and fraction 0000000001; its normal code has an exponent of
+  its own and the fraction 0000000000.
+- `ScaledDigits`: integer weights as a power of two times a short sum of digits.
+- `AccumulatorFormat`: sums, with the exponents that they can have and no others.
 """
 
 from dataclasses import dataclass
@@ -11,15 +16,20 @@ from functools import cached_property
 from .numbers import FP32, FloatFormat
 
 POSITIONS = 4
-"""Of the leading one in an accumulator's significand; of 1, 2 and 4, 4 gave the least area."""
+"""The places in which the leading one of an accumulator's significand may stand. Of 1, 2 and 4, 4 gave the
+least area."""
 
 
 @dataclass(frozen=True)
 class NormalFormat:
-    """Floating-point numbers without subnormals, with exponents `lowest` to `highest`.
+    """Describes floating-point numbers without subnormals, with exponents `lowest` to `highest`.
 
-    Exponent code 0 is zero, else the number is 1.fraction * 2**(code - offset). All ones: special, which the
-    `special_ones` top bits tell already; the top fraction bit then says NaN, or infinity.
+    A code holds sign, exponent code and fraction, from the top bit down. Exponent code 0 is zero. An exponent
+    code of all ones is infinity, or with the top fraction bit set NaN. Any other number is
+    1.fraction * 2**(code - offset).
+
+    An example: FP16 normalized has exponents -24 to 15, so the offset is 25. 1.5 = 1.1 * 2**0 has the
+    exponent code 25 = 011001 and the fraction 1000000000. The largest numbers have exponent code 40 = 101000.
     """
 
     fraction_bits: int
@@ -28,6 +38,7 @@ class NormalFormat:
 
     @property
     def offset(self) -> int:
+        """What is added to an exponent to get its code."""
         return 1 - self.lowest
 
     @property
@@ -40,23 +51,34 @@ class NormalFormat:
 
     @property
     def special_ones(self) -> int:
-        """Of the exponent code, how many top bits are all one in none of a number."""
+        """The top bits of the exponent code that need to be looked at to tell infinity and NaN from numbers.
+
+        They are all one in a special code and in no number. In FP16 normalized it is two bits: no code up to
+        40 = 101000 begins with 11.
+        """
         return leading_ones(self.highest + self.offset, self.exponent_bits)
 
 
 def leading_ones(code: int, bits: int) -> int:
-    """How many top bits of `bits` are all one in no number up to `code`."""
+    """Returns the least number of top bits, of `bits`, that are not all one in any integer from 0 to `code`.
+
+    For example, 6-bit integers up to 40 may begin with 1 (100000 is 32) but not with 11 (110000 is 48), so it
+    is 2. `code` must be less than 2**bits - 1.
+    """
     return next(ones for ones in range(1, bits + 1) if (1 << bits) - (1 << (bits - ones)) > code)
 
 
 def normal_format(form: FloatFormat) -> NormalFormat:
-    """The normal format that holds every code of `form`."""
+    """Returns the normal format that holds every code of `form`."""
     lowest = 1 - form.bias - form.fraction_bits
     return NormalFormat(form.fraction_bits, lowest, form.field_max - form.bias)
 
 
 def normalized_code(code: int, form: FloatFormat) -> int:
-    """What `normalized` makes of `code`, for software; the fraction of a NaN but for its top bit is any."""
+    """Returns what `mixpe.hw.fp.normal.normalized` makes of `code`, for software.
+
+    In the fraction of a NaN only the top bit counts.
+    """
     f = form.fraction_bits
     normal = normal_format(form)
     fraction, field, sign = code & ((1 << f) - 1), (code >> f) & form.exponent_max, code >> (form.bits - 1)
@@ -73,12 +95,12 @@ def normalized_code(code: int, form: FloatFormat) -> int:
 
 
 def recoded_bits(form: NormalFormat) -> int:
-    """Wires of a number as `recoded` gives them."""
+    """Returns how many wires a number has as `mixpe.hw.fp.normal.recoded` gives it."""
     return form.bits + 1 + form.fraction_bits % 2
 
 
 def recoded_code(code: int, form: NormalFormat) -> int:
-    """What `recoded` makes of `code`, for software."""
+    """Returns what `mixpe.hw.fp.normal.recoded` makes of `code`, for software."""
     f = form.fraction_bits
     fraction, upper = (code & ((1 << f) - 1)) << f % 2, code >> f
     digits = carry = 0
@@ -95,15 +117,24 @@ def recoded_code(code: int, form: NormalFormat) -> int:
 
 @dataclass(frozen=True)
 class ScaledDigits:
-    """Signed integers of `bits` bits as +-2**exponent * (1 + sum(digit_i * 2**-(2*i + 3))), digits -2 to 2.
+    """Describes signed integers of `bits` bits as a power of two times a significand of few digits.
 
-    That is the non-adjacent form (Reitwiesner 1960): of two neighbouring binary digits one is zero at least.
-    An INT4 weight has one digit, -2, -1, 0 or 2, an INT8 weight three.
+    The value is +-2**exponent * (1 + sum(digit_i * 2**-(2*i + 3))), with digits of -2 to 2. A multiplier adds
+    the activation once for the 1, and once more, shifted, for each digit. An INT4 weight has one digit, which
+    is -2, -1, 0 or 2; an INT8 weight has three.
+
+    The exponent is that of the leading one in non-adjacent form (Reitwiesner 1960), which may lie above the
+    number: 2**exponent is within 3/4 and 3/2 of it. Each digit then is the multiple of its place value that
+    comes nearest to what is left; of two equally near it is the even one.
+
+    An example: for 11 the exponent is 4, as 11 = 16 - 5. Digit 0 has the place value 16/8 = 2: -5 lies
+    between -2 and -3 times 2, of which a digit can be -2. That leaves -1. Digit 1 has the place value 2/4 =
+    1/2, and is -2. So 11 = 2**4 * (1 - 2/8 - 2/32).
 
     magnitudes: the absolute values, but 0, that occur; all that `bits` bits hold if empty.
 
-    Wires, from the lowest: for each digit the index into its `choices`, exponent, sign. Zero is exponent 0
-    with the first wire high, which no number has.
+    Wires, from the lowest: for each digit the index into its `choices`, then the exponent, then the sign.
+    Zero is exponent 0 with the first wire high, which no number has.
     """
 
     bits: int
@@ -115,12 +146,12 @@ class ScaledDigits:
 
     @property
     def fraction_bits(self) -> int:
-        """Of the significand 1 + sum(...)."""
+        """The fraction bits of the significand 1 + sum(...)."""
         return 2 * len(self.choices) + 1 if self.choices else 0
 
     @cached_property
     def choices(self) -> tuple[tuple[int, ...], ...]:
-        """The values of each digit, 0 first."""
+        """The values that each digit takes, 0 first; the digit of the highest place value stands first."""
         found = [_digits(value) for value in self.magnitudes or range(1, (1 << (self.bits - 1)) + 1)]
         count = max(len(digits) for _, digits in found)
         padded = [digits + [0] * (count - len(digits)) for _, digits in found]
@@ -130,7 +161,7 @@ class ScaledDigits:
 
     @property
     def digit_bits(self) -> tuple[int, ...]:
-        """Wires of each digit; without digits one wire tells zero from 1."""
+        """The wires of each digit; without digits one wire tells zero from 1."""
         return tuple((len(choice) - 1).bit_length() for choice in self.choices) or (1,)
 
     @property
@@ -138,7 +169,7 @@ class ScaledDigits:
         return sum(self.digit_bits) + self.exponent_bits + 1
 
     def encode(self, value: int) -> int:
-        """The wires of `value`, as a number."""
+        """Returns the wires of `value`, as a number."""
         if not value:
             return 1
         exponent, digits = _digits(abs(value))
@@ -150,34 +181,39 @@ class ScaledDigits:
 
 
 def _digits(value: int) -> tuple[int, list[int]]:
-    """Exponent and digits of a positive integer."""
-    exponent = (3 * value).bit_length() - 2  # of the leading digit of the non-adjacent form
-    rest, digits, place = value - (1 << exponent), [], exponent - 3
+    """Returns exponent and digits (`ScaledDigits`) of a positive integer; the last digit is not 0."""
+    exponent = (3 * value).bit_length() - 2  # value lies within 2/3 and 4/3 of 2**exponent
+    # What is left, and the next digit's place value, both times 8: a place value may be 1/2.
+    rest, unit = 8 * (value - (1 << exponent)), 1 << exponent
+    digits = []
     while rest:
-        # Digit i has place value 2**place; below one, only even multiples of it are left.
-        unit = 2.0**place
-        digit = max(-2, min(2, round(rest / unit)))
-        digits.append(digit)
-        rest -= int(digit * unit)
-        place -= 2
+        quotient, remainder = divmod(rest, unit)
+        nearest = quotient + (2 * remainder + quotient % 2 > unit)  # of two equally near, the even one
+        digits.append(max(-2, min(2, nearest)))
+        rest -= digits[-1] * unit
+        unit >>= 2
     return exponent, digits
 
 
 @dataclass(frozen=True)
 class AccumulatorFormat:
-    """Words of an accumulator: sign, exponent code, significand; numbers are those of `out` that sums can be.
+    """Describes the words of an accumulator, whose numbers are those of `out` that sums can be.
 
-    Where products are multiples of the least number of `out`, the number is
-    significand * 2**(POSITIONS * code - offset); the word is, from the lowest bit, significand, code, sign.
-    The significand has `out`'s fraction bits and `POSITIONS` integer bits, of which one at least is high: in
-    radix 2**POSITIONS shifts are coarse. Zero has code and significand 0 and either sign. For infinity and
-    NaN the `special_ones` top bits of the code are all one, the significand's top bit says NaN, and others
-    are any.
+    Where products are multiples of the least number of `out`, the number is significand * 2**(POSITIONS *
+    code - offset), and the word is, from the lowest bit, significand, code, sign. The significand has `out`'s
+    fraction bits and `POSITIONS` integer bits, of which one at least is high: in radix 2**POSITIONS shifts
+    are coarse. Zero has code and significand 0 and either sign. For infinity and NaN the `special_ones` top
+    bits of the code are all one, the significand's top bit says NaN, and other bits do not count.
+    `mixpe.hw.fp.accumulate` has an example.
 
     Else (`subnormal`) the word is that of `out`, but zero has either sign, and of a NaN's fraction only the
     top bit counts.
 
-    highest: exponent of the largest number. overflow: sums may be beyond.
+    out: the floating-point format of the sums.
+    offset: what is added to an exponent to get its code, for products and sums alike.
+    highest: the exponent of the largest number.
+    subnormal: sums may be subnormal in `out`.
+    overflow: sums may be beyond the largest number.
     """
 
     out: FloatFormat
@@ -192,17 +228,17 @@ class AccumulatorFormat:
 
     @property
     def code_max(self) -> int:
-        """Of the largest number, in the products' terms."""
+        """The largest number's exponent code as that of a product, which is not coarse."""
         return self.highest + self.offset
 
     @property
     def largest_code(self) -> int:
-        """Of a number."""
+        """The largest exponent code of a number."""
         return self.code_max // (1 if self.subnormal else POSITIONS)
 
     @property
     def significand_bits(self) -> int:
-        """Of the word."""
+        """The width of the significand in the word."""
         return self.fraction_bits + (0 if self.subnormal else POSITIONS)
 
     @property
@@ -215,15 +251,17 @@ class AccumulatorFormat:
 
     @property
     def special_ones(self) -> int:
+        """The top bits of the exponent code that tell infinity and NaN from numbers."""
         return leading_ones(self.largest_code, self.exponent_bits)
 
 
 def accumulator_format(
     offset: int, lowest: int, highest: int, count: int, out: FloatFormat = FP32
 ) -> AccumulatorFormat:
-    """Of sums of `count` products that are multiples of 2**lowest, of magnitude less than 2**(highest + 1).
+    """Returns the format for sums of `count` products.
 
-    offset: of the products' exponent codes.
+    Products are multiples of 2**lowest, of magnitude less than 2**(highest + 1), and their exponent codes
+    have the offset `offset`. Sums are rounded to `out`.
     """
     top = highest + 1 + (count - 1).bit_length()
     limit = out.field_max - out.bias
@@ -238,7 +276,7 @@ def accumulator_format(
 
 
 def float_code(word: int, form: AccumulatorFormat) -> int:
-    """What `to_float` makes of `word`, for software."""
+    """Returns what `mixpe.hw.fp.accumulate.to_float` makes of `word`, for software."""
     out, f, size = form.out, form.fraction_bits, form.significand_bits
     significand, code = word & ((1 << size) - 1), (word >> size) & ((1 << form.exponent_bits) - 1)
     sign = word >> (form.bits - 1) << (out.bits - 1)
@@ -257,7 +295,7 @@ def float_code(word: int, form: AccumulatorFormat) -> int:
 
 
 def word_code(code: int, form: AccumulatorFormat) -> int:
-    """The word that stands for the number `code` of `form.out`; of a zero, the positive one."""
+    """Returns the word that stands for the number `code` of `form.out`; for a zero, the positive one."""
     if form.subnormal:
         return code
     out, f = form.out, form.fraction_bits

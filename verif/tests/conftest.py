@@ -7,10 +7,23 @@ from pathlib import Path
 os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
 
 _LONGEST_FIRST = (
-    *("test_fp.py", "test_matmul.py", "test_pe.py", "test_fp_mac.py", "test_equivalence.py"),
-    *("test_aligned.py", "test_measure.py", "test_golden_float.py", "test_baselines.py", "test_mutants.py"),
-    *("test_core.py", "test_core_mutants.py", "test_core_soak.py", "test_llm_command.py", "test_sim_core.py"),
-    *("test_sim_library.py", "test_axi_stream.py"),
+    "test_fp.py",
+    "test_matmul.py",
+    "test_pe.py",
+    "test_fp_mac.py",
+    "test_equivalence.py",
+    "test_aligned.py",
+    "test_measure.py",
+    "test_golden_float.py",
+    "test_baselines.py",
+    "test_mutants.py",
+    "test_core.py",
+    "test_core_mutants.py",
+    "test_core_soak.py",
+    "test_llm_command.py",
+    "test_sim_core.py",
+    "test_sim_library.py",
+    "test_axi_stream.py",
 )
 
 

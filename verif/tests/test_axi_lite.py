@@ -10,8 +10,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from mixpe.hw.core.axi import lead_out
-from mixpe.hw.core.axi_lite import OKAY, SLVERR, AxiLiteSlave, axil_members
+from mixpe.hw.core.axi_lite import OKAY, SLAVE, SLVERR, AxiLiteSlave, LiteSlave, axil_members
+from mixpe.hw.ports import lead_out
 from mixpe.spec.registers import ADDRESS_BITS, WORD_BITS
 from verif.harness.axi_lite import slave_watch
 
@@ -29,7 +29,7 @@ class Echo(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.port = port = self.port
-        lead_out(m, self, port, axil_members())
+        lead_out(m, self, port, SLAVE, LiteSlave())
         m.d.comb += [
             port.read_data.eq(port.read_index * 0x01020304),
             port.read_error.eq(port.read_index[0]),

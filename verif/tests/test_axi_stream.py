@@ -6,10 +6,12 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from amaranth.hdl import Shape
 from amaranth.sim import Simulator as AmaranthSimulator
 
 from mixpe.gen.write import design_verilog
-from mixpe.hw.core.axi_stream import Buffer, axis_members
+from mixpe.hw.core.axi_stream import axis_members
+from mixpe.hw.streams import SkidBuffer
 from mixpe.sim.cocotb.runner import SIMULATORS, simulate
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
@@ -50,7 +52,11 @@ def test_products(array, simulator, tmp_path):
 def test_tdata_is_whole_bytes():
     for array in CONFIGS.values():
         members = axis_members(array)
-        widths = {name: member.shape for name, member in members.items() if name.endswith("_tdata")}
+        widths = {
+            name: Shape.cast(member.shape).width
+            for name, member in members.items()
+            if name.endswith("_tdata")
+        }
         assert len(widths) == 4 + array.token_scale
         assert all(width % 8 == 0 for width in widths.values())
         beat = array.rows * array.lanes * array.act_bits
@@ -64,7 +70,7 @@ def test_tdata_is_whole_bytes():
 def test_buffer():
     """Order, no loss under any waits, and `ready`, `valid` and payload from registers alone."""
     rng = np.random.default_rng(3)
-    buffer = Buffer(8)
+    buffer = SkidBuffer(8)
 
     async def testbench(ctx):
         inside, taken = deque(), 0

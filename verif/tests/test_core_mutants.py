@@ -112,9 +112,7 @@ def broken_verilog(defect: Defect, folder, monkeypatch) -> str:
 
 
 def run(config: CoreConfig, verilog: str, tests: list[str], folder) -> None:
-    simulate_core(
-        *(config, verilog, "icarus", folder), commands=COMMANDS, testcase=tests, seed=SEED, quiet=True
-    )
+    simulate_core(config, verilog, "icarus", folder, commands=COMMANDS, testcase=tests, seed=SEED, quiet=True)
 
 
 @pytest.mark.parametrize(

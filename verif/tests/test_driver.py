@@ -155,8 +155,8 @@ def test_another_core():
     ("name", "value", "message"),
     [
         ("ID", 0, f"ID must be {ID_VALUE:#010x}, not 0x00000000: no accelerator core is there"),
-        (*("VERSION", 0x0102), "the core's memory layout must be of version 1 for this software, not 2"),
-        (*("VERSION", 0x0301), "the core's register map must be of version 1 for this software, not 3"),
+        ("VERSION", 0x0102, "the core's memory layout must be of version 1 for this software, not 2"),
+        ("VERSION", 0x0301, "the core's register map must be of version 1 for this software, not 3"),
     ],
 )
 def test_foreign_core(name, value, message, core):

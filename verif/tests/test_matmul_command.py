@@ -74,12 +74,17 @@ def test_command(mixpe):
     assert roofline[1] == str(cycles)
     assert roofline[2] == str(both["estimate"]["cycles"])
     assert roofline[4:] == [
-        *(f"{BEATS}", f"{both['estimate']['memory']}"),
-        *("compute", f"{both['utilization']:.1%}"),
+        f"{BEATS}",
+        f"{both['estimate']['memory']}",
+        "compute",
+        f"{both['utilization']:.1%}",
     ]
     assert counters[1:] == [
         *(str(both["counters"][name]) for name in ("beats", "stall_read", "stall_array")),
-        *(f"{READ_BYTES:,}", f"{READ_BYTES:,}", str(WRITE_BYTES), str(WRITE_BYTES)),
+        f"{READ_BYTES:,}",
+        f"{READ_BYTES:,}",
+        str(WRITE_BYTES),
+        str(WRITE_BYTES),
     ]
     assert rows(out, "1x64x8")[0][6] == "compute"
 

@@ -74,8 +74,12 @@ def test_plots(tmp_path, monkeypatch):
     some = [*RECORDS[:2], array]
     paths = draw(some, tmp_path / "a")
     assert [path.name for path in paths] == [
-        *("area-delay_pe_sky130hd.svg", "energy_pe_sky130hd.svg", "area_pe_sky130hd.svg"),
-        *("area-delay_array_my-lib.svg", "energy_array_my-lib.svg", "area_array_my-lib.svg"),
+        "area-delay_pe_sky130hd.svg",
+        "energy_pe_sky130hd.svg",
+        "area_pe_sky130hd.svg",
+        "area-delay_array_my-lib.svg",
+        "energy_array_my-lib.svg",
+        "area_array_my-lib.svg",
     ]
     assert sorted(paths) == sorted((tmp_path / "a").iterdir())
     for path, axis in zip(
