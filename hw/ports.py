@@ -14,9 +14,9 @@ from amaranth.lib.wiring import Member
 
 
 class Component(wiring.Component):
-    """A component for the type checker, too, which does not know that ports are attributes.
+    """Tells the type checker, too, that a component has attributes which no class body names: its ports.
 
-    Amaranth makes them from the signature when a component is made. The checker takes them for anything here.
+    Amaranth makes them of the signature when the component is made. The checker takes them for Any.
     """
 
     if TYPE_CHECKING:

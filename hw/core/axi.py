@@ -21,7 +21,7 @@ _LENGTH_BITS = 8
 
 
 class AddressChannel(wiring.Signature):
-    """An address channel, AR or AW, as its master declares it."""
+    """Declares an address channel, AR or AW, as its master does."""
 
     def __init__(self, config: CoreConfig):
         super().__init__(
@@ -41,7 +41,7 @@ class AddressChannel(wiring.Signature):
 
 
 class ReadMaster(wiring.Signature):
-    """The channels AR and R of a master: `araddr`, `rdata` and so on."""
+    """Declares the channels AR and R of a master: `araddr`, `rdata` and so on."""
 
     def __init__(self, config: CoreConfig):
         super().__init__(
@@ -58,7 +58,7 @@ class ReadMaster(wiring.Signature):
 
 
 class WriteMaster(wiring.Signature):
-    """The channels AW, W and B of a master: `awaddr`, `wdata`, `bresp` and so on."""
+    """Declares the channels AW, W and B of a master: `awaddr`, `wdata`, `bresp` and so on."""
 
     def __init__(self, config: CoreConfig):
         super().__init__(

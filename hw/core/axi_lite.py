@@ -19,7 +19,7 @@ _FLOW = wiring.Signature({"valid": In(1), "ready": Out(1)})
 
 
 class LiteSlave(wiring.Signature):
-    """The ports of an AXI4-Lite slave, as the slave declares them: `awaddr` and so on."""
+    """Declares the ports of an AXI4-Lite slave, as the slave does: `awaddr` and so on."""
 
     def __init__(self):
         super().__init__(

@@ -20,7 +20,7 @@ from ..streams import SkidBuffer
 
 
 class Transmitter(wiring.Signature):
-    """The ports of a transmitter of beats of `shape`: `tdata`, `tvalid`, `tready` and perhaps `tlast`.
+    """Declares a transmitter of beats of `shape`: `tdata`, `tvalid`, `tready` and perhaps `tlast`.
 
     TDATA is whole bytes with the beat in the low bits. The beat's member `last`, if it has one, is TLAST
     instead.

@@ -24,7 +24,7 @@ def member_name(register: Register, part: Field) -> str:
 
 
 class CommandPort(wiring.Signature):
-    """The ports between the registers and what runs commands, as the registers declare them.
+    """Declares the ports between the registers and what runs commands, as the registers do.
 
     `refused` answers `submit` within the cycle, and `error_pending` follows `failed` within the cycle.
 

@@ -101,7 +101,7 @@ class TileLoader(Component):
 
 
 class BankTag(data.StructLayout):
-    """The tag of a burst whose words go to banks: it says where.
+    """Tags a burst whose words go to banks: it says where.
 
     Members
     -------

@@ -15,7 +15,7 @@ from .axi import MASTER, SLVERR, AddressChannel, drive_constants, read_members
 
 
 class Burst(data.StructLayout):
-    """The request for a burst, which must not cross a multiple of `CoreConfig.burst` words.
+    """Asks for a burst, which must not cross a multiple of `CoreConfig.burst` words.
 
     So it crosses no multiple of 4096 bytes either, as AXI demands.
 
@@ -37,7 +37,7 @@ class Burst(data.StructLayout):
 
 
 class ReadClient(wiring.Signature):
-    """The ports of one of a `Reader`'s clients, as the client declares them.
+    """Declares the ports of one of a `Reader`'s clients, as the client does.
 
     A client has room for a burst before it asks for one, as nothing holds up the words that come back.
 
