@@ -15,7 +15,6 @@ from mixpe.models.tokenizer import Tokenizer
 from mixpe.quant.golden import mpgemm
 from mixpe.quant.packing import memory
 from mixpe.spec.array import Config
-from mixpe.support.data import MODELS, folders
 
 Header = tuple[int, int, int, int, int, int, int]
 """dim, hidden, layers, heads, kv_heads, vocab (negative: a classifier of its own), seq_len."""
@@ -34,15 +33,6 @@ STORY = (
     "One day, she saw a big, red ball."
 )
 """What stories260K begins with."""
-
-
-def found_models() -> list[str]:
-    """The known models whose files a data folder has: nothing is fetched for a test."""
-    return [
-        name
-        for name, files in MODELS.items()
-        if all(any((folder / file).is_file() for folder in folders()) for file in files)
-    ]
 
 
 def shapes(header: Header) -> dict[str, tuple[int, ...]]:
