@@ -12,7 +12,7 @@ from ..spec.array import Config
 
 @dataclass(frozen=True)
 class BenchResult:
-    """Seconds of the golden model and its opponents on one product, and whether all bits agree."""
+    """Holds seconds of the golden model and its opponents on one product, and whether all bits agree."""
 
     m: int
     k: int
@@ -25,7 +25,7 @@ class BenchResult:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the naive model the golden one is."""
+        """Tells how many times as fast as the naive model the golden one is."""
         return self.naive_seconds / self.golden_seconds
 
     @property
@@ -34,7 +34,7 @@ class BenchResult:
 
 
 def naive_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -> np.ndarray:
-    """The formula as it stands: one int64 `einsum` over all groups, then D and Y of the contract.
+    """Computes the formula as it stands: one int64 `einsum` over all groups, then D and Y of the contract.
 
     a: [M, K] int64, q: [K, N] int64, s: [G, N] float16; no zero points, no token scales.
     Returns float32 [M, N].
@@ -50,7 +50,7 @@ def naive_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) ->
 
 
 def looped_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -> np.ndarray:
-    """A stronger opponent that keeps one group at a time in the cache: an int64 `einsum` for each."""
+    """Computes it group by group, one int64 `einsum` each, kept in the cache: a stronger opponent."""
     y = np.empty(0)
     for g, k in enumerate(range(0, a.shape[1], config.group)):
         c = np.einsum("mk,kn->mn", a[:, k : k + config.group], q[k : k + config.group])
@@ -62,7 +62,7 @@ def looped_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -
 def bench(
     m: int = 256, k: int = 4096, n: int = 4096, *, group: int = 128, repeat: int = 20, seed: int = 0
 ) -> BenchResult:
-    """Time the models on the same random W4A8 operands, the whole product each time.
+    """Times the models on the same random W4A8 operands, the whole product each time.
 
     The golden model: best of `repeat` runs on int8 operands, which it checks. Its opponents, slower and so
     less disturbed: best of two runs each on operands that are int64 already.
@@ -81,7 +81,7 @@ def bench(
 
 
 def _best(function: Callable[[], np.ndarray], repeat: int) -> tuple[float, np.ndarray]:
-    """The shortest of `repeat` times, in seconds, and the result."""
+    """Returns the shortest of `repeat` times, in seconds, and the result."""
     best, result = float("inf"), np.empty(0)
     for _ in range(repeat):
         start = perf_counter()

@@ -30,7 +30,7 @@ _BITS = {
     **({"tokens": FP32.bits} if CONFIG.token_scale else {}),
     "out": CONFIG.cols * CONFIG.out.bits,
 }
-"""Of a beat, less its `last`."""
+"""Gives the width of a beat, less its `last`."""
 
 
 class Watch:

@@ -16,7 +16,7 @@ SOURCE, TARGET, WORDS, BURSTS, RULE, GO = range(0, 24, 4)
 """The engine's registers."""
 
 BASE = 1 << 16
-"""Of its memory, whose upper half is where copies go."""
+"""Is the address of its memory, whose upper half is where copies go."""
 
 HALF = 1 << 15
 

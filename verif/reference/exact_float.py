@@ -46,7 +46,7 @@ def is_finite(value: Float) -> bool:
 
 
 def exponent(value: Float, form: FloatFormat) -> int:
-    """Of the top bit, but at least that of the smallest normal number."""
+    """Returns the exponent of the top bit, but at least that of the smallest normal number."""
     magnitude, least = value[1], 1 - form.bias
     # The denominator is a power of two.
     return (
