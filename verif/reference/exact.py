@@ -19,7 +19,7 @@ INF, NAN = "inf", "nan"
 
 
 def decode(code: int, fmt: FloatFormat) -> Float:
-    """The float that `code`, a bit pattern of `fmt`, stands for."""
+    """Returns the float that `code`, a bit pattern of `fmt`, stands for."""
     sign, exponent = code >> (fmt.bits - 1), (code >> fmt.fraction_bits) & fmt.exponent_max
     fraction = code & ((1 << fmt.fraction_bits) - 1)
     if exponent == fmt.exponent_max:
@@ -30,7 +30,7 @@ def decode(code: int, fmt: FloatFormat) -> Float:
 
 
 def encode(value: Float, fmt: FloatFormat) -> int:
-    """The bit pattern of `value` rounded to `fmt`; a NaN gives the canonical one."""
+    """Returns the bit pattern of `value` rounded to `fmt`; a NaN gives the canonical one."""
     sign, magnitude = value
     if magnitude == NAN:
         return fmt.nan
@@ -48,12 +48,12 @@ def encode(value: Float, fmt: FloatFormat) -> int:
 
 
 def round32(value: Float) -> Float:
-    """`value` rounded to FP32."""
+    """Returns `value` rounded to FP32."""
     return decode(encode(value, FP32), FP32)
 
 
 def multiply(x: Float, y: Float) -> Float:
-    """The FP32 product."""
+    """Returns the FP32 product."""
     sign, magnitudes = x[0] ^ y[0], (x[1], y[1])
     if NAN in magnitudes or (INF in magnitudes and 0 in magnitudes):
         return (0, NAN)
@@ -61,7 +61,7 @@ def multiply(x: Float, y: Float) -> Float:
 
 
 def add(x: Float, y: Float) -> Float:
-    """The FP32 sum."""
+    """Returns the FP32 sum."""
     if NAN in (x[1], y[1]) or (x[1] == y[1] == INF and x[0] != y[0]):
         return (0, NAN)
     if INF in (x[1], y[1]):
@@ -71,7 +71,7 @@ def add(x: Float, y: Float) -> Float:
 
 
 def reference(a, q, s, z, t, config: Config) -> np.ndarray:
-    """Codes of the output, uint32 [M, N]; P - z*S in Python ints, then rational arithmetic.
+    """Returns codes of the output, uint32 [M, N]: P - z*S in Python ints, then rational arithmetic.
 
     Operands as of `mixpe.quant.golden.mpgemm`, in arrays; z and t None where `config` has none.
     """
@@ -92,14 +92,14 @@ def reference(a, q, s, z, t, config: Config) -> np.ndarray:
 
 
 def codes(array: np.ndarray) -> np.ndarray:
-    """The bit patterns of an array of floats, uint32, shape as of `array`."""
+    """Returns the bit patterns of an array of floats, uint32, in the shape of `array`."""
     return array.view(f"u{array.dtype.itemsize}").astype(np.uint32)
 
 
 def random_operands(
     rng: np.random.Generator, config: Config, m: int, k: int, n: int, scales: str = "any"
 ) -> tuple[Any, Any, Any, Any, Any]:
-    """Random a, q, s, z and t for `config`; half of the integers are extremes.
+    """Draws a, q, s, z and t for `config`; half of the integers are extremes.
 
     `scales`: "any" bit pattern, or "plain" numbers.
     """

@@ -21,7 +21,7 @@ ZERO: Float = (0, Fraction(0))
 
 
 def decode_act(code: int, form: FloatFormat) -> Float:
-    """The activation that `code`, a bit pattern of `form`, stands for."""
+    """Returns the activation that `code`, a bit pattern of `form`, stands for."""
     top = form.exponent_max << form.fraction_bits
     if form.infinities or code & top != top:
         return decode(code, form)
@@ -37,7 +37,7 @@ def integer(value: int) -> Float:
 
 
 def signed(value: Float) -> Fraction:
-    """The number that a finite float is."""
+    """Returns the number that a finite float is."""
     return -value[1] if value[0] else value[1]
 
 
@@ -57,7 +57,7 @@ def exponent(value: Float, form: FloatFormat) -> int:
 
 
 def aligned_group(acts: Sequence[Float], config: Config) -> tuple[list[int], int]:
-    """The integers of finite activations that share a group, and the exponent of their unit."""
+    """Returns the integers of finite activations that share a group, and their unit's exponent."""
     power = max(exponent(a, config.act_float) for a in acts) - (config.align_bits - 2)
     limit = 2 ** (config.align_bits - 1) - 1
     unit = Fraction(2) ** power
@@ -86,13 +86,13 @@ def mac_group(acts: Sequence[Float], weights: Sequence[int], zero: int | None, l
 
 
 def tree(terms: Sequence[Float]) -> Float:
-    """FP32 sum of a power of two of terms, as a balanced tree."""
+    """Returns the FP32 sum of a power of two of terms, as a balanced tree."""
     half = len(terms) // 2
     return add(tree(terms[:half]), tree(terms[half:])) if half else terms[0]
 
 
 def subtract(x: Float, y: Float) -> Float:
-    """The FP32 difference."""
+    """Returns the FP32 difference."""
     return add(x, (1 - y[0], y[1]))
 
 
@@ -136,7 +136,7 @@ def float_reference(a, q, s, z, t, config: Config) -> np.ndarray:
 def random_acts(
     rng: np.random.Generator, form: FloatFormat, shape: tuple[int, int], specials: bool = True
 ) -> np.ndarray:
-    """Activations of any bit pattern; without `specials`, finite ones."""
+    """Draws activations of any bit pattern; without `specials`, finite ones."""
     below = 1 << (form.bits - 1) if specials else form.largest + 1
     magnitudes = rng.integers(0, below, shape)
     bits = magnitudes | rng.integers(0, 2, shape) << (form.bits - 1)

@@ -12,12 +12,12 @@ from .exact_float import random_float_operands
 
 
 def up(x: int, y: int) -> int:
-    """x / y, rounded up."""
+    """Returns x / y, rounded up."""
     return (x + y - 1) // y
 
 
 def field(data: Any, bit: int, width: int) -> int:
-    """The bits [bit +: width] of uint8 [bytes]."""
+    """Returns the bits [bit +: width] of uint8 [bytes]."""
     bits = (int(data[i // 8]) >> i % 8 & 1 for i in range(bit, bit + width))
     return sum(value << i for i, value in enumerate(bits))
 
@@ -55,7 +55,7 @@ class Reader:
 
 
 def random_config(rng: np.random.Generator) -> Config:
-    """Any formats, lanes and results; small groups and few columns."""
+    """Draws any formats, lanes and results; small groups and few columns."""
     act_format = str(rng.choice(["int", "int", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2"]))
     acts: dict[str, Any] = {"act_bits": int(rng.integers(4, 17))}
     flags = ("weight_signed", "zero_point", "token_scale")
@@ -72,11 +72,11 @@ def random_config(rng: np.random.Generator) -> Config:
 
 
 def operands(rng: np.random.Generator, config: Config, m: int, k: int, n: int) -> tuple[Any, ...]:
-    """Random a, q, s, z and t."""
+    """Draws a, q, s, z and t."""
     draw = random_operands if config.act_format == "int" else random_float_operands
     return draw(rng, config, m, k, n)
 
 
 def act_codes(config: Config, a: Any) -> np.ndarray:
-    """Activations as integers: their bits, if they are floating-point numbers."""
+    """Returns activations as integers: their bits, if they are floating-point numbers."""
     return a if isinstance(config.act_code, IntFormat) else codes(a)

@@ -10,7 +10,7 @@ from mixpe.spec.array import Config
 
 
 class Product(NamedTuple):
-    """Operands as of `mixpe.quant.golden.mpgemm`, and its result."""
+    """Holds operands as `mixpe.quant.golden.mpgemm` takes them, and its result."""
 
     a: np.ndarray
     q: np.ndarray
@@ -23,7 +23,7 @@ class Product(NamedTuple):
 def random_product(
     rng: np.random.Generator, config: Config, m: int, k: int, n: int, *, extreme: bool = False
 ) -> Product:
-    """`extreme`: operands of corner cases only."""
+    """Draws a product; `extreme`: with operands of corner cases only."""
     a, q, s, z, t = random_operands(rng, m, k, n, config, extreme=extreme)
     return Product(a, q, s, z, t, mpgemm(a, q, s, z, config=config, t=t))
 

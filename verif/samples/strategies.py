@@ -113,7 +113,7 @@ def cores(draw: st.DrawFn) -> CoreConfig:
 
 
 class Refused(NamedTuple):
-    """A field of an array and a value that it may not have."""
+    """Holds a field of an array and a value that it may not have."""
 
     name: str
     value: Any
@@ -140,7 +140,7 @@ def refused_fields(draw: st.DrawFn) -> Refused:
 
 
 class Operands(NamedTuple):
-    """An array, and operands for it as of `mixpe.quant.golden.mpgemm`."""
+    """Holds an array, and operands for it as `mixpe.quant.golden.mpgemm` takes them."""
 
     config: Config
     a: np.ndarray

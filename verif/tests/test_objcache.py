@@ -15,7 +15,7 @@ SOURCE = '#include "verilated.h"\nint main() { return VALUE; }\n'
 
 
 class Compiler:
-    """Compiles a program as Verilator's makefile does. The program returns the number that a header defines."""
+    """Compiles a program as Verilator's makefile does. The program returns what a header defines."""
 
     def __init__(self, folder: Path):
         self.include, self.work, self.cache = (folder / name for name in ("root/include", "work", "cache"))
