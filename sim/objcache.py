@@ -17,11 +17,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _HEADERS = ("verilated.h", "verilated_dpi.h", "verilated_vpi.h")
 """Verilator's headers that go into the precompiled one."""
+
+_KEPT_SECONDS = 30 * 24 * 3600
 
 
 def main(command: list[str]) -> int:
@@ -70,7 +73,9 @@ def _precompiled_header(command: list[str], library: Path, folder: Path) -> Path
     contents = b"".join(path.read_bytes() for path in sorted(library.rglob("*.h")))
     header = folder / f"verilated-{_key(sorted(options), version, contents)}.h"
     precompiled = header.with_suffix(".h.gch")
-    if not precompiled.exists():
+    if precompiled.exists():
+        os.utime(precompiled)
+    else:
         with _locked(header):
             if not precompiled.exists():
                 header.write_text("".join(f'#include "{name}"\n' for name in _HEADERS))
@@ -79,7 +84,16 @@ def _precompiled_header(command: list[str], library: Path, folder: Path) -> Path
                 if subprocess.call(make):
                     return None
                 partial.replace(precompiled)
+        _forget_unused(folder)
     return header
+
+
+def _forget_unused(folder: Path) -> None:
+    """Deletes precompiled headers that nobody has used for long: each has some 70 MB."""
+    for path in folder.glob("*.gch"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                path.unlink()
 
 
 def _options(command: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,8 @@ class Compiler:
 
     @property
     def precompiled(self) -> dict[str, int]:
-        """Returns when each precompiled header was written."""
-        return {path.name: path.stat().st_mtime_ns for path in self.cache.glob("*.gch")}
+        """Returns the precompiled headers, each with the number of its file, which no other has."""
+        return {path.name: path.stat().st_ino for path in self.cache.glob("*.gch")}
 
 
 @pytest.fixture
@@ -81,6 +82,19 @@ def test_headers_are_precompiled_once_for_each_set_of_options(compiled):
     ]
     subprocess.run(command, check=True)
     assert compiled(3, "-O0") == 5
+
+
+@pytest.mark.skipif(not gcc(), reason="c++ is not GCC here: no header is precompiled for other compilers")
+def test_unused_headers_are_deleted(compiled):
+    """When another one is made, a month after the last use."""
+    compiled(1, "-O0")
+    compiled(1, "-O1")
+    month_ago = time.time() - 31 * 24 * 3600
+    for path in compiled.cache.glob("*.gch"):
+        os.utime(path, (month_ago, month_ago))
+    assert compiled(1, "-O0") == 1
+    compiled(1, "-Os")
+    assert len(compiled.precompiled) == 2
 
 
 def test_a_changed_header_is_read(compiled):
