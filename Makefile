@@ -25,11 +25,11 @@ unexport MAKEFLAGS MFLAGS CONFIG LIB ARGS SEED PYTHON
 
 BIN := .venv/bin
 CONFIG_ARG = $(if $(CONFIG),"$(CONFIG)")
-PYTEST = $(if $(SEED),COCOTB_RANDOM_SEED="$(SEED)") $(BIN)/python -m pytest \
+PYTEST = $(if $(SEED),COCOTB_RANDOM_SEED="$(SEED)") $(BIN)/python -m pytest $(if $(SEED),--hypothesis-seed="$(SEED)") \
 	--numprocesses=auto --maxprocesses=16 --dist=load --maxschedchunk=1
 
 .DEFAULT_GOAL := help
-.PHONY: help verilog test nightly synth ppa demo matmul llm bench lint format setup lock clean distclean \
+.PHONY: help verilog quick test nightly synth ppa demo matmul llm bench lint format setup lock clean distclean \
 	venv simulators meters linter
 
 help: ## list the targets
@@ -38,11 +38,14 @@ help: ## list the targets
 verilog: venv ## write the Verilog of CONFIG to build/<name>/
 	@$(BIN)/mixpe verilog $(CONFIG_ARG) $(ARGS)
 
+quick: simulators ## run the essentials of the tests, for whoever edits: a minute and a half
+	@$(PYTEST) -m quick $(ARGS)
+
 test: simulators ## run the tests; SEED=<number> repeats a run
 	@$(PYTEST) $(ARGS)
 
 nightly: simulators ## run the tests, the long ones too, and lint large arrays whole
-	@$(PYTEST) -m "nightly or not nightly" $(ARGS)
+	@$(PYTEST) -m "nightly or not nightly" --hypothesis-profile=nightly $(ARGS)
 	@$(BIN)/python -m verif.lint.verilog --whole
 
 synth: venv ## synthesize CONFIG: gate counts, or with LIB areas

@@ -24,7 +24,7 @@ ARITHMETICS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Errors:
-    """Relative errors of one arithmetic, one per layer.
+    """Holds the relative errors of one arithmetic, one per layer.
 
     own: against exact arithmetic on the same quantized weights and FP16 activations, so what the arithmetic
     (of INT8, its activations too) adds. total: against the layer in FP32, so with the weights' quantization.
@@ -52,13 +52,13 @@ def errors(layers: Sequence[Layer], group: int) -> Iterator[Errors]:
 
 
 def exact_product(layer: Layer, config: Config) -> np.ndarray:
-    """The product of a layer's quantized operands in float64, without token scales."""
+    """Computes the product of a layer's quantized operands in float64, without token scales."""
     product = quantized(layer, config)
     return product.a.astype(np.float64) @ product.weights.dequantized().astype(np.float64)
 
 
 def error_table(layers: Sequence[Layer], group: int) -> Table:
-    """Median and worst of all layers for every arithmetic."""
+    """Tabulates median and worst of all layers for every arithmetic."""
     title = f"stories260K, W4 group {group}: relative errors of {len(layers)} layers"
     table = Table(title=title, box=SIMPLE_HEAD)
     table.add_column("activations", vertical="bottom")

@@ -13,7 +13,7 @@ from ..spec.array import Config
 
 @dataclass(frozen=True)
 class BenchResult:
-    """Seconds of the golden model and its opponents on one product, and whether all bits agree."""
+    """Holds seconds of the golden model and its opponents on one product, and whether all bits agree."""
 
     m: int
     k: int
@@ -26,7 +26,7 @@ class BenchResult:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the naive model the golden one is."""
+        """Tells how many times as fast as the naive model the golden one is."""
         return self.naive_seconds / self.golden_seconds
 
     @property
@@ -35,7 +35,7 @@ class BenchResult:
 
 
 def naive_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -> np.ndarray:
-    """The formula as it stands: one int64 `einsum` over all groups, then D and Y of the contract.
+    """Computes the formula as it stands: one int64 `einsum` over all groups, then D and Y of the contract.
 
     a: [M, K] int64, q: [K, N] int64, s: [G, N] float16; no zero points, no token scales.
     Returns float32 [M, N].
@@ -51,7 +51,7 @@ def naive_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) ->
 
 
 def looped_mpgemm(a: np.ndarray, q: np.ndarray, s: np.ndarray, config: Config) -> np.ndarray:
-    """A stronger opponent that keeps one group at a time in the cache: an int64 `einsum` for each."""
+    """Computes it group by group, one int64 `einsum` each, kept in the cache: a stronger opponent."""
     y = np.empty(0)
     for g, k in enumerate(range(0, a.shape[1], config.group)):
         c = np.einsum("mk,kn->mn", a[:, k : k + config.group], q[k : k + config.group])

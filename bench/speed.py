@@ -27,19 +27,19 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Speed:
-    """Simulated cycles, and the seconds of the processor that they took."""
+    """Holds simulated cycles, and the seconds of the processor that they took."""
 
     cycles: int
     seconds: float
 
     @property
     def rate(self) -> float:
-        """Cycles per second."""
+        """Returns cycles per second."""
         return self.cycles / self.seconds
 
 
 def fast_speed(config: CoreConfig, shape: Shape, back_pressure: float = 0.0) -> Speed:
-    """Of `mixpe.sim.fast.SimulatedCore` on a product M, K, N: all that the driver does included.
+    """Times `mixpe.sim.fast.SimulatedCore` on a product M, K, N, all that the driver does included.
 
     Raises `SimulationError` if the results are wrong.
     """
@@ -59,7 +59,7 @@ def fast_speed(config: CoreConfig, shape: Shape, back_pressure: float = 0.0) -> 
 
 
 def cocotb_speeds(config: CoreConfig, shape: Shape, pauses: Sequence[float], folder: Path) -> list[Speed]:
-    """Of `mixpe.bench.core_speed`, one for each chance of a pause of every channel, in `folder`.
+    """Times `mixpe.bench.core_speed`, once for each chance of a pause of every channel, in `folder`.
 
     It runs under Verilator, whose C++ is compiled for speed. Raises `UserError` if cocotbext-axi is missing,
     `SimulationError` if the bench fails.

@@ -17,7 +17,7 @@ from ..spec.core import CoreConfig
 
 @dataclass(frozen=True)
 class Throughput:
-    """A product of `m` x `k` x `n` on `config`.
+    """Holds what a product of `m` x `k` x `n` on `config` took.
 
     counters: what the core counted. estimate: cycles by the formulas of docs/core.md. exact: all bits of the
     results are those of the golden model.
@@ -37,13 +37,13 @@ class Throughput:
 
     @property
     def utilization(self) -> float:
-        """Multiplications asked for, of those that the array could make in the time."""
+        """Returns the multiplications asked for as a share of those that fit in the time."""
         array = self.config.array
         return self.m * self.k * self.n / (self.counters.cycles * array.rows * array.cols * array.lanes)
 
     @property
     def formulas(self) -> dict[str, int]:
-        """What docs/core.md says of the counters that have an exact formula."""
+        """Returns what docs/core.md says of the counters that have an exact formula."""
         return {
             "beats": traffic.beats(self.m, self.k, self.n, self.config),
             "read_bytes": traffic.read_bytes(self.m, self.k, self.n, self.config),
@@ -52,7 +52,7 @@ class Throughput:
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong: results, or a counter that is not as its formula says."""
+        """Says what is wrong: results, or a counter that is not as its formula says."""
         found = [] if self.exact else [f"{self.shape}: results differ from the golden model's"]
         for name, expected in self.formulas.items():
             if (counted := getattr(self.counters, name)) != expected:
@@ -83,7 +83,7 @@ def measure(
 
 
 def memory_needed(config: CoreConfig, shape: tuple[int, int, int]) -> int:
-    """Bytes of the operands and results of a product."""
+    """Returns the bytes of the operands and results of a product."""
     array, (m, k, n) = config.array, shape
     weights = layout.weight_bytes(k, n, array) + layout.scale_bytes(k, n, array)
     rows = m * (layout.act_stride(k, array) + layout.out_stride(n, array))

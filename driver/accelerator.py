@@ -24,7 +24,10 @@ from .transport import Transport
 
 
 class LoadedWeights:
-    """A matrix [k, n] in the memory of an `Accelerator`, until `free`. `bytes`: of both its regions."""
+    """Stands for a matrix [k, n] in the memory of an `Accelerator`, until `free`.
+
+    `bytes` counts both its regions.
+    """
 
     def __init__(self, owner: "Accelerator", k: int, n: int, addresses: tuple[int, int], size: int):
         self.k = k
@@ -35,7 +38,7 @@ class LoadedWeights:
 
     @property
     def addresses(self) -> tuple[int, int]:
-        """Of codes and of scales. Raises `UserError` once they are free."""
+        """Returns the addresses of codes and of scales. Raises `UserError` once they are free."""
         if not self._addresses:
             raise UserError(f"the weights [{self.k}, {self.n}] are freed: load them anew")
         return self._addresses
@@ -53,13 +56,13 @@ class LoadedWeights:
 
 @dataclass
 class Measured:
-    """`counters`: what the core counted in a `with` of `Accelerator.measured`, when it has ended."""
+    """Holds in `counters` what the core counted in an `Accelerator.measured` block that has ended."""
 
     counters: Counters = field(default_factory=Counters)
 
 
 class Accelerator:
-    """A core behind a transport.
+    """Drives a core behind a transport.
 
     Parameters
     ----------
@@ -120,13 +123,13 @@ class Accelerator:
 
     @property
     def free_bytes(self) -> int:
-        """Of memory, in all pieces."""
+        """Counts the bytes of memory that are free, in all pieces."""
         return self._memory.free_bytes
 
     # Products
 
     def matmul(self, a: Any, weights: LoadedWeights, t: Any = None) -> np.ndarray:
-        """out[M, N] of a[M, K], the weights and t[M]: bit for bit `mixpe.quant.golden.mpgemm` of the same.
+        """Returns out[M, N] of a[M, K], the weights and t[M], with the bits of `mixpe.quant.golden.mpgemm`.
 
         Operands and errors as there. Also raises `UserError` if memory has no room, `CommandError` if the
         core reports an error, `HangError` if it stands still. `last_counters` has what it counted.
@@ -138,7 +141,7 @@ class Accelerator:
         return out
 
     def submit(self, a: Any, weights: LoadedWeights, t: Any = None) -> Command:
-        """As `matmul`, without waiting for the result, but for room in the core's queue and in memory."""
+        """Does as `matmul`, but waits only for room in the core's queue and in memory, not for the result."""
         a, t = self._check(a, weights, t)
         (m, k), n = a.shape, weights.n
         acts = memory.pack_acts(a, self.array)
@@ -174,7 +177,7 @@ class Accelerator:
     # Counters
 
     def counters(self) -> Counters:
-        """What the core has counted since it was reset, or `clear_counters`."""
+        """Returns what the core has counted since it was reset, or `clear_counters`."""
         return self._queue.counters()
 
     def clear_counters(self) -> None:
@@ -183,12 +186,12 @@ class Accelerator:
 
     @property
     def last_counters(self) -> Counters:
-        """What the core counted in the last `matmul`."""
+        """Holds what the core counted in the last `matmul`."""
         return self._last
 
     @contextmanager
     def measured(self) -> Iterator[Measured]:
-        """What the core counts in the commands of a `with` block, which ends when they have."""
+        """Measures what the core counts in the commands of a `with` block, which ends when they have."""
         self._queue.wait_all()
         before, measured = self._queue.counters(), Measured()
         try:
@@ -231,7 +234,7 @@ class Accelerator:
         return a, t
 
     def _place(self, sizes: list[int], what: str) -> tuple[int, ...]:
-        """Addresses of new regions; waits for commands to give up theirs where there is no room."""
+        """Returns addresses of new regions; waits for commands to give up theirs where there is no room."""
         while True:
             try:
                 return self._memory.allocate(sizes, what)

@@ -8,7 +8,7 @@ from ..spec.layout import ALIGNMENT, aligned
 
 
 class Allocator:
-    """Regions at multiples of `ALIGNMENT`, the first that fit, in `size` bytes from address `base` on."""
+    """Gives out regions at multiples of `ALIGNMENT`, the first that fit, in `size` bytes from `base` on."""
 
     def __init__(self, base: int, size: int):
         first = aligned(base)
@@ -21,7 +21,7 @@ class Allocator:
         return sum(size for _, size in self._free)
 
     def allocate(self, sizes: Sequence[int], what: str) -> tuple[int, ...]:
-        """The addresses of new regions, all or none. Raises `UserError` if there is no room for `what`."""
+        """Returns addresses of new regions, all or none. Raises `UserError` without room for `what`."""
         before = list(self._free), dict(self._used)
         try:
             return tuple(self._take(aligned(max(1, size)), what) for size in sizes)

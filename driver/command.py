@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CommandError(RuntimeError):
-    """The core refused a command, ended it by an error, or dropped it behind one that ended so.
+    """Says that the core refused a command, ended it by an error, or dropped it behind one that ended so.
 
     error: why. Of a command dropped, that of the one before it.
     """
@@ -26,12 +26,12 @@ class CommandError(RuntimeError):
 
 
 class HangError(RuntimeError):
-    """A core made no progress for longer than any command takes."""
+    """Says that a core made no progress for longer than any command takes."""
 
 
 @dataclass(frozen=True)
 class Counters:
-    """What a core counted: the counters of `mixpe.spec.registers`, in cycles and bytes."""
+    """Holds what a core counted: the counters of `mixpe.spec.registers`, in cycles and bytes."""
 
     cycles: int = 0
     beats: int = 0
@@ -41,7 +41,7 @@ class Counters:
     write_bytes: int = 0
 
     def __sub__(self, earlier: Counters) -> Counters:
-        """What was counted since `earlier`."""
+        """Returns what was counted since `earlier`."""
         return Counters(*(getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)))
 
     def __add__(self, other: Counters) -> Counters:
@@ -50,7 +50,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Operation:
-    """What a command does, as the registers have it: regions, distances of rows, sizes."""
+    """Holds what a command does, as the registers have it: regions, distances of rows, sizes."""
 
     m: int
     k: int
@@ -68,7 +68,7 @@ class Operation:
 
 
 class Command:
-    """A product that the core has taken; `mixpe.driver.accelerator.Accelerator.submit` makes it.
+    """Stands for a product that the core has taken; `Accelerator.submit` makes it.
 
     counters: what the core counted in it, once it is done and if no other command was under way in the
     meantime, else None.
@@ -98,7 +98,7 @@ class Command:
 
     @property
     def ended(self) -> bool:
-        """As `done`, of what is known without asking."""
+        """Tells what `done` tells, as far as it is known without asking."""
         return self._out is not None or self._failure is not None
 
     def finish(self, out: np.ndarray, counters: Counters | None) -> None:

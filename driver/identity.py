@@ -12,7 +12,7 @@ from .registers import Registers
 
 @dataclass(frozen=True)
 class Identity:
-    """What software must know of a core.
+    """Holds what software must know of a core.
 
     array: its array. Registers tell of it what results depend on, and not the circuits: a configuration made
     from them has the defaults there.

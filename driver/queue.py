@@ -27,7 +27,7 @@ Retire = Callable[[Command, bool], np.ndarray | None]
 
 
 def patience_of(identity: Identity) -> int:
-    """Cycles without any progress after which a core hangs.
+    """Returns the cycles without any progress after which a core hangs.
 
     Within them the slowest array takes a whole group, sends out a tile's results and fills again, and any
     memory answers.
@@ -38,7 +38,7 @@ def patience_of(identity: Identity) -> int:
 
 
 class CommandQueue:
-    """The commands that the core has, oldest first."""
+    """Holds the commands that the core has, oldest first."""
 
     def __init__(self, transport: Transport, identity: Identity, retire: Retire, patience: int | None):
         self.registers = Registers(transport)
@@ -59,7 +59,7 @@ class CommandQueue:
 
     @property
     def pending(self) -> tuple[Command, ...]:
-        """Commands that have not ended, as far as is known."""
+        """Lists the commands that have not ended, as far as is known."""
         return tuple(self._pending)
 
     def counters(self) -> Counters:
@@ -144,7 +144,7 @@ class CommandQueue:
         self.registers.clear("ERROR")
 
     def _counted_so_far(self) -> Counters:
-        """The counters of a core without commands; waits for raw ones, and clears the error of one."""
+        """Returns the counters of a core without commands; waits for raw ones, clears the error of one."""
         if self._idle and self._idle[0] == self.registers.acts:
             return self._idle[1]
         self.wait_idle()

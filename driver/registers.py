@@ -27,7 +27,7 @@ class Registers:
         return sum(word << (WORD_BITS * i) for i, word in enumerate(words))
 
     def write(self, name: str, value: int, *, changes: bool = False) -> None:
-        """`changes`: leaves out words that hold the value already, as far as they were written from here."""
+        """Writes a register by its name; `changes` leaves out words known to hold the value already."""
         each = register(name)
         self.acts += each.access is Access.SET
         for i in range(each.words):
@@ -51,6 +51,6 @@ class Registers:
         self.write(name, sum(field.mask for field in register(name).fields))
 
     def error(self) -> tuple[Error, int]:
-        """The first error since it was cleared, and the tag of its command."""
+        """Returns the first error since it was cleared, and the tag of its command."""
         fields = self.fields("ERROR")
         return Error(fields["CODE"]), fields["TAG"]

@@ -6,7 +6,7 @@ import numpy as np
 
 
 class RegisterError(RuntimeError):
-    """A core answered a register access with an error.
+    """Says that a core answered a register access with an error.
 
     offset: of the register. response: "SLVERR" or "DECERR". writes: the access was a write.
     """
@@ -21,23 +21,23 @@ class RegisterError(RuntimeError):
 
 
 class Transport(Protocol):
-    """One core, and the memory on its AXI4 bus.
+    """Reaches one core, and the memory on its AXI4 bus: five methods and two properties.
 
     Addresses are those that the core sees.
     """
 
     @property
     def memory_base(self) -> int:
-        """Address of the first byte that is the driver's, a multiple of 64."""
+        """Returns the address of the first byte that is the driver's, a multiple of 64."""
         ...
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes from there on that are the driver's."""
+        """Returns how many bytes from there on are the driver's."""
         ...
 
     def read_register(self, offset: int) -> int:
-        """The 32-bit register at `offset`. Raises `RegisterError`."""
+        """Returns the 32-bit register at `offset`. Raises `RegisterError`."""
         ...
 
     def write_register(self, offset: int, value: int) -> None:
@@ -45,7 +45,7 @@ class Transport(Protocol):
         ...
 
     def read_memory(self, address: int, size: int) -> np.ndarray:
-        """`size` bytes, uint8, a copy."""
+        """Returns a copy of `size` bytes, uint8."""
         ...
 
     def write_memory(self, address: int, data: np.ndarray) -> None:

@@ -31,7 +31,7 @@ _ARRAY = (*_ELEMENT, "weight_signed", "zero_point", "rows", "cols", "out_format"
 
 @dataclass(frozen=True)
 class Figure:
-    """Energy per MAC of a design that was measured with one library, at its smallest netlist.
+    """Holds the energy per MAC of a design measured with one library, at its smallest netlist.
 
     kind: "pe", an element alone, or "array", a whole one. group: of the design.
     """
@@ -43,11 +43,11 @@ class Figure:
     pj_per_mac: float
 
     def per_token(self, macs: int) -> float:
-        """Joules of so many MACs."""
+        """Returns the joules of so many MACs."""
         return macs * self.pj_per_mac * 1e-12
 
     def words(self, macs: int, group: int) -> str:
-        """What the energy of a token of so many MACs, in groups of `group`, stands for, in one line."""
+        """Says in a line what the energy of a token of so many MACs, in groups of `group`, stands for."""
         what = "elements only" if self.kind == "pe" else "array at full use only"
         other = f", measured with groups of {self.group}" if self.group != group else ""
         return (
@@ -57,13 +57,13 @@ class Figure:
 
 
 def newest_report(build: Path = Path("build")) -> Path | None:
-    """The `ppa.json` that was written last in a folder of `build`, such as build/ppa, if there is one."""
+    """Returns the `ppa.json` that was written last in a folder of `build`, if there is one."""
     found = [path for path in build.glob("*/ppa.json") if path.is_file()]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def read_report(path: Path) -> list[Record]:
-    """The records of a `ppa.json`. Raises `UserError` that names the file and what is wrong with it."""
+    """Reads the records of a `ppa.json`. Raises `UserError` that names the file and what is wrong."""
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -80,7 +80,7 @@ def read_report(path: Path) -> list[Record]:
 
 
 def figures(records: Iterable[Record], config: Config) -> list[Figure]:
-    """Of each library the design nearest to the array `config`, at its smallest netlist.
+    """Returns for each library the design nearest to the array `config`, at its smallest netlist.
 
     An array that is the same comes before an element that is the same, and those of the same group before
     others; libraries without either are left out.
@@ -99,7 +99,7 @@ def figures(records: Iterable[Record], config: Config) -> list[Figure]:
 
 
 def command(config: Config) -> str:
-    """The command that measures the element of an array `config`, or one like it."""
+    """Returns the command that measures the element of an array `config`, or one like it."""
     from ..ppa.designs import DESIGNS
 
     for design in DESIGNS.values():
@@ -109,7 +109,7 @@ def command(config: Config) -> str:
 
 
 def _rank(record: Record, config: Config) -> int | None:
-    """0 for the array itself, 1 for its element, 2 and 3 for those of another group; None: something else."""
+    """Returns 0 for the array itself, 1 for its element, 2 and 3 for those of another group, None else."""
     other = 2 * (record["configuration"].get("group") != config.group)
     for rank, (kind, element, names) in enumerate((("array", "array", _ARRAY), ("pe", "pe", _ELEMENT))):
         if record["kind"] == kind and _fits(record["configuration"], element, config, names):

@@ -39,7 +39,7 @@ beyond FP16's largest number, and small ones keep all their bits.
 
 
 def array_config(weight_bits: int, group: int, acts: str = "a8", **fields: Any) -> Config:
-    """The array of a model quantized so, `acts` of ACTIVATIONS; `fields` are more of `Config`'s."""
+    """Returns the array of a model quantized so, `acts` of ACTIVATIONS; `fields` are more of `Config`'s."""
     if acts not in ACTIVATIONS:
         raise UserError(f"acts must be one of {', '.join(ACTIVATIONS)}, not {acts!r}")
     return Config(weight_bits=weight_bits, group=group, **(ACTIVATIONS[acts] | fields))
@@ -47,7 +47,7 @@ def array_config(weight_bits: int, group: int, acts: str = "a8", **fields: Any) 
 
 @dataclass(frozen=True)
 class Call:
-    """One product of a linear layer, [m, k] times [k, n], and what the core counted if there was one."""
+    """Holds a product of a linear layer, [m, k] times [k, n], and what a core counted if there was one."""
 
     name: str
     m: int
@@ -61,7 +61,7 @@ class Call:
 
 
 class Engine(ABC):
-    """Linear layers of a model by name. `calls` records every product."""
+    """Multiplies by the linear layers of a model, by name. `calls` records every product."""
 
     def __init__(self):
         self.calls: list[Call] = []
@@ -80,10 +80,10 @@ class Engine(ABC):
 
     @abstractmethod
     def multiply(self, name: str, x: np.ndarray) -> tuple[np.ndarray, Counters | None]:
-        """x[M, K] float32 times a layer's weights: [M, N] float32, and what the core counted."""
+        """Returns x[M, K] float32 times a layer's weights, [M, N] float32, and what the core counted."""
 
     def linear(self, name: str, x: np.ndarray, _w: np.ndarray | None = None) -> np.ndarray:
-        """x[M, K] times the weights of the layer `name`, which were loaded; for `mixpe.models.llama`."""
+        """Returns x[M, K] times the weights of the loaded layer `name`; for `mixpe.models.llama`."""
         try:
             out, counters = self.multiply(name, x)
         except UserError as error:
@@ -94,7 +94,7 @@ class Engine(ABC):
 
 
 class FloatEngine(Engine):
-    """NumPy's float32: the reference of what quantization costs."""
+    """Multiplies in NumPy's float32: the reference of what quantization costs."""
 
     def __init__(self):
         super().__init__()
@@ -108,7 +108,7 @@ class FloatEngine(Engine):
 
 
 class QuantizedEngine(Engine):
-    """Weights quantized when they are loaded, activations at every product, for an array of `config`."""
+    """Quantizes weights when they are loaded, activations at every product, for an array of `config`."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -127,18 +127,18 @@ class QuantizedEngine(Engine):
         return (out if scaled else out * t[:, None]), counters
 
     def place(self, weights: QuantizedMatrix) -> Any:
-        """What `product` will know the weights by."""
+        """Returns what `product` will know the weights by."""
         return weights
 
     @abstractmethod
     def product(
         self, a: np.ndarray, weights: Any, t: np.ndarray | None
     ) -> tuple[np.ndarray, Counters | None]:
-        """a[M, K] times what `place` returned, [M, N] of the array's format, and what the core counted."""
+        """Returns a[M, K] times what `place` returned, in the array's format, and what the core counted."""
 
 
 class GoldenEngine(QuantizedEngine):
-    """The golden model: bit for bit what a core makes."""
+    """Multiplies by the golden model: bit for bit what a core makes."""
 
     def product(
         self, a: np.ndarray, weights: QuantizedMatrix, t: np.ndarray | None
@@ -147,7 +147,7 @@ class GoldenEngine(QuantizedEngine):
 
 
 class CoreEngine(QuantizedEngine):
-    """An accelerator core, by its driver."""
+    """Multiplies on an accelerator core, by its driver."""
 
     def __init__(self, accelerator: Accelerator):
         super().__init__(accelerator.array)
@@ -164,7 +164,7 @@ class CoreEngine(QuantizedEngine):
 
 
 def memory_needed(model: Llama, config: Config) -> int:
-    """Bytes that hold a model's weights for an array `config`, and the operands of its largest product."""
+    """Returns the bytes that hold a model's weights for `config`, and its largest product's operands."""
     weights = operands = 0
     for w in model.linears.values():
         k, n = w.shape

@@ -17,7 +17,7 @@ Choose = Callable[[np.ndarray], int]
 
 
 def greedy(logits: np.ndarray) -> int:
-    """The likeliest token; of equal ones the first."""
+    """Returns the likeliest token; of equal ones the first."""
     return int(logits.argmax())
 
 
@@ -64,7 +64,7 @@ def next_tokens(
 
 
 class Generation:
-    """A text as it comes: iterate over it once for its pieces; what it says of itself grows meanwhile.
+    """Makes a text as it is iterated over, once, for its pieces; what it says of itself grows meanwhile.
 
     prompt: the text that was given, as its tokens have it; prompt_tokens: with BOS before it.
     tokens: what the model chose, the BOS or EOS that ended the text included. text: of the tokens.
@@ -137,12 +137,12 @@ class Generation:
 
     @property
     def prefill_calls(self) -> list[Call]:
-        """Products of the prompt, those under way included."""
+        """Lists the products of the prompt, those under way included."""
         return self._engine.calls[self._first_call : self._first_decode_call]
 
     @property
     def decode_calls(self) -> list[Call]:
-        """Products of whole tokens after the first one, each a row."""
+        """Lists the products of whole tokens after the first one, each a row."""
         first = self._first_decode_call
         if first is None:
             return []
@@ -151,10 +151,10 @@ class Generation:
 
     @property
     def decoded(self) -> int:
-        """Tokens that a row each brought forth: all but the first."""
+        """Counts the tokens that a row each brought forth: all but the first."""
         return max(0, len(self.tokens) - 1)
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of the tokens after the first; None without any."""
+        """Returns the rate of the tokens after the first; None without any."""
         return self.decoded / self.decode_seconds if self.decoded else None

@@ -15,19 +15,19 @@ from ..spec.errors import UserError
 from .generate import next_tokens, sampler
 
 FLOAT_BITS = 32
-"""Of a weight that is not quantized."""
+"""Counts the bits of a weight that is not quantized."""
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """exp of the mean negative log-likelihood of `tokens` tokens, each given those before it."""
+    """Holds exp of the mean negative log-likelihood of `tokens` tokens, each given those before it."""
 
     value: float
     tokens: int
 
 
 def samples(model: Llama, count: int, length: int, seed: int) -> list[list[int]]:
-    """Texts that the model itself makes in FP32 at temperature 1, each with BOS before it.
+    """Returns texts that the model itself makes in FP32 at temperature 1, each with BOS before it.
 
     Text i is drawn with seed + i; it has `length` tokens, or fewer, the last of which ends it.
     """
@@ -45,7 +45,7 @@ def samples(model: Llama, count: int, length: int, seed: int) -> list[list[int]]
 
 
 def windows(tokens: Sequence[int], seq_len: int) -> list[list[int]]:
-    """A text, given with BOS before it, in windows: BOS and up to `seq_len` of its tokens each.
+    """Cuts a text, given with BOS before it, into windows: BOS and up to `seq_len` of its tokens each.
 
     A model of `seq_len` positions predicts all but the BOS, and every token of the text is in one window.
     """
@@ -61,7 +61,7 @@ def measure(
     linear: Linear = matmul,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Perplexity:
-    """Of texts of tokens: each token but a text's first is predicted from those before it.
+    """Measures texts of tokens: each token but a text's first is predicted from those before it.
 
     progress: told of every text the number of its tokens that were predicted.
     """
@@ -76,14 +76,16 @@ def measure(
 
 
 def losses(logits: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
-    """-log of the probability that each row of logits [M, vocab] gives to its token: float64 [M]."""
+    """Returns -log of the probability that each row of logits [M, vocab] gives its token: float64 [M]."""
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(shifted)), list(tokens)]
 
 
 def bits_per_weight(model: Llama, config: Config | None) -> float:
-    """Mean bits of a weight of the linear layers: its code and its share of scale and zero point; no padding.
+    """Returns the mean bits of a weight of the linear layers: its code and its share of scale and zero point.
+
+    Padding does not count.
 
     config: None for FP32.
     """

@@ -20,7 +20,7 @@ _ENDINGS = {
 
 @dataclass(frozen=True)
 class Work:
-    """Products of one kind of layer and shape together; `counters` are sums, None if no core counted."""
+    """Holds products of one kind of layer and shape; `counters` are sums, None if no core counted."""
 
     kind: str
     m: int
@@ -35,7 +35,7 @@ class Work:
 
 
 def total(calls: Iterable[Call]) -> Counters | None:
-    """Sums over all calls; None if there is none, or one that no core counted."""
+    """Returns sums over all calls; None if there is none, or one that no core counted."""
     counters = [call.counters for call in calls]
     counted = [each for each in counters if each is not None]
     if not counted or len(counted) < len(counters):
@@ -44,7 +44,7 @@ def total(calls: Iterable[Call]) -> Counters | None:
 
 
 def work(calls: Sequence[Call]) -> list[Work]:
-    """By kind of layer (the last part of its name) and shape, in order of first appearance."""
+    """Sums calls by kind of layer (the last part of its name) and shape, in order of first appearance."""
     groups: dict[tuple[str, int, int, int], list[Call]] = {}
     for call in calls:
         groups.setdefault((call.name.rpartition(".")[2], call.m, call.k, call.n), []).append(call)
@@ -52,17 +52,17 @@ def work(calls: Sequence[Call]) -> list[Work]:
 
 
 def utilization(macs: int, cycles: int, config: Config) -> float:
-    """The share of the array's multiplications that were useful."""
+    """Returns the share of the array's multiplications that were useful."""
     return macs / (cycles * config.rows * config.cols * config.lanes)
 
 
 def macs_per_token(generation: Generation) -> int:
-    """Of one row through all layers."""
+    """Counts the multiplications of one row through all layers."""
     return sum({call.name: call.k * call.n for call in generation.prefill_calls}.values())
 
 
 def tables(generation: Generation, config: Config) -> list[Table]:
-    """Prefill and decode by layer, from what a core with the array `config` counted."""
+    """Tabulates prefill and decode by layer, from what a core with the array `config` counted."""
     rows, tokens = len(generation.prompt_tokens), generation.decoded
     found = [_table(f"Prefill: {_tokens(rows)}, a row each", generation.prefill_calls, 1, config)]
     if tokens:
@@ -72,7 +72,7 @@ def tables(generation: Generation, config: Config) -> list[Table]:
 
 
 def _table(title: str, calls: Sequence[Call], share: int, config: Config) -> Table:
-    """Sums over `calls`, divided by `share`. "use": `utilization`; "waits": for memory."""
+    """Tabulates sums over `calls`, divided by `share`. "use": `utilization`; "waits": for memory."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     for heading in ("layer", "M x K x N"):
         table.add_column(heading, no_wrap=True)
@@ -101,7 +101,7 @@ def _cells(calls: int, macs: int, counters: Counters | None, share: int, config:
 
 
 def lines(generation: Generation, config: Config | None, clock_mhz: float) -> list[str]:
-    """Speed, cycles and bytes in words. config: the array of a core that counted, else None."""
+    """Tells speed, cycles and bytes in words. config: the array of a core that counted, else None."""
     prompt, tokens = len(generation.prompt_tokens), generation.decoded
     found = [f"prompt ({_tokens(prompt)}) and the first new token in {generation.prefill_seconds:.2f} s"]
     if tokens:
@@ -131,7 +131,7 @@ def _tokens(count: int) -> str:
 
 
 def record(generation: Generation, config: Config | None) -> dict[str, Any]:
-    """What a generation said and took, for JSON; cycles and bytes are null where no core counted."""
+    """Returns what a generation said and took, for JSON; what no core counted is null."""
     calls = [*generation.prefill_calls, *generation.decode_calls]
     counters = total(calls)
     return {
@@ -153,7 +153,7 @@ def record(generation: Generation, config: Config | None) -> dict[str, Any]:
 
 
 def _layers(calls: Sequence[Call], config: Config | None) -> list[dict[str, Any]]:
-    """Sums of every kind of layer."""
+    """Returns the sums of every kind of layer."""
     return [
         {
             "layer": each.kind,

@@ -29,7 +29,7 @@ _ROPE_BASE = 10000.0
 
 @dataclass(frozen=True)
 class LlamaConfig:
-    """The sizes of a model: `heads` query heads share `kv_heads` key and value heads."""
+    """Holds the sizes of a model: `heads` query heads share `kv_heads` key and value heads."""
 
     dim: int
     hidden: int
@@ -56,7 +56,7 @@ class LlamaConfig:
 
 @dataclass
 class KVCache:
-    """Keys and values of the tokens seen so far: float32 [layers, seq_len, kv_heads, head_dim] each."""
+    """Holds keys and values of the tokens seen: float32 [layers, seq_len, kv_heads, head_dim] each."""
 
     keys: np.ndarray
     values: np.ndarray
@@ -64,13 +64,13 @@ class KVCache:
 
 
 def matmul(_name: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The linear layer in float32."""
+    """Computes the linear layer in float32."""
     return x @ w
 
 
 @dataclass(frozen=True)
 class Llama:
-    """A model and its forward pass (RMSNorm, rotary positions, grouped-query attention, SwiGLU).
+    """Holds a model and its forward pass (RMSNorm, rotary positions, grouped-query attention, SwiGLU).
 
     `linears` holds the weights w[K, N] by name: layers.<i>.wq, wk, wv, wo, w1, w2, w3, and classifier.
     """
@@ -82,7 +82,7 @@ class Llama:
 
     @classmethod
     def load(cls, path: str | Path) -> "Llama":
-        """Read a checkpoint. Raises `UserError` that names the file and what is wrong with it."""
+        """Reads a checkpoint. Raises `UserError` that names the file and what is wrong with it."""
         try:
             with open(path, "rb") as file:
                 config, skipped, order = _header(file, path)
@@ -150,7 +150,7 @@ class Llama:
         return linear("classifier", x, self.linears["classifier"])
 
     def generate(self, prompt: list[int], count: int, linear: Linear = matmul) -> list[int]:
-        """`prompt` and up to `count` tokens after it, each the likeliest; a BOS or EOS ends the text."""
+        """Returns `prompt` and up to `count` likeliest tokens after it; a BOS or EOS ends the text."""
         tokens, cache = list(prompt), self.new_cache()
         new = tokens
         for _ in range(count):
@@ -169,7 +169,7 @@ _SIZES = 7
 _VOCAB = 5
 """Which of the sizes it is."""
 _HEADER_BYTES = 256
-"""Of version 1."""
+"""Counts the bytes that come before the tensors in a file of version 1."""
 
 _VERSION_0 = (
     *("embedding", "attention", "wq", "wk", "wv", "wo", "feed_forward", "w1", "w2", "w3", "final"),
@@ -179,7 +179,7 @@ _VERSION_1 = ("attention", "feed_forward", "final", "embedding", *LINEARS, "clas
 
 
 def _header(file: BinaryIO, path: str | Path) -> tuple[LlamaConfig, int, tuple[str, ...]]:
-    """The sizes of a model, the bytes before its tensors, and their order."""
+    """Returns the sizes of a model, the bytes before its tensors, and their order."""
     start = file.read(_HEADER_BYTES)
     if len(start) >= 8 and int.from_bytes(start[:4], "little") == _MAGIC:
         version = int.from_bytes(start[4:8], "little", signed=True)
@@ -205,7 +205,7 @@ def _header(file: BinaryIO, path: str | Path) -> tuple[LlamaConfig, int, tuple[s
 
 
 def _shapes(c: LlamaConfig) -> dict[str, tuple[int, ...]]:
-    """The tensors of a model; linear layers as [layers, N, K]."""
+    """Returns the shapes of a model's tensors; those of linear layers are [layers, N, K]."""
     kv_dim = c.kv_heads * c.head_dim
     tensors: dict[str, tuple[int, ...]] = {
         "embedding": (c.vocab, c.dim),
@@ -238,19 +238,19 @@ def _silu(x: np.ndarray) -> np.ndarray:
 
 
 def _rotations(positions: np.ndarray, head_dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """cos and sin of each position and pair of elements, [M, 1, head_dim/2] float32."""
+    """Returns cos and sin of each position and pair of elements, [M, 1, head_dim/2] float32."""
     angles = positions[:, None, None] * _ROPE_BASE ** (-np.arange(0, head_dim, 2) / head_dim)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
 def _rotate(x: np.ndarray, cos: np.ndarray, sin: np.ndarray) -> np.ndarray:
-    """Rotate neighbouring pairs of elements of x[M, heads, head_dim]."""
+    """Rotates neighbouring pairs of elements of x[M, heads, head_dim]."""
     even, odd = x[..., 0::2], x[..., 1::2]
     return np.stack((even * cos - odd * sin, even * sin + odd * cos), axis=-1).reshape(x.shape)
 
 
 def _attention(q: np.ndarray, keys: np.ndarray, values: np.ndarray, start: int) -> np.ndarray:
-    """Causal attention of q[M, heads, d] over keys and values [T, kv_heads, d]: [M, heads*d]."""
+    """Computes causal attention of q[M, heads, d] over keys and values [T, kv_heads, d]: [M, heads*d]."""
     m, heads, d = q.shape
     t, kv_heads = keys.shape[:2]
     grouped = q.reshape(m, kv_heads, heads // kv_heads, d)

@@ -8,7 +8,9 @@ DEFAULT_MODEL = "stories260K"
 
 
 def load_model(name_or_path: str = DEFAULT_MODEL, tokenizer: str | None = None) -> tuple[Llama, Tokenizer]:
-    """The model that `mixpe.support.data.find_model` finds, and its tokenizer, which has as many tokens.
+    """Returns the model that `mixpe.support.data.find_model` finds, and its tokenizer.
+
+    The tokenizer has as many tokens as the model.
 
     Raises `UserError` for files that are not there or hold something else.
     """

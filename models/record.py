@@ -14,7 +14,7 @@ from .load import load_model
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer with the activations it met: x [M, K], w [K, N], float32."""
+    """Holds a linear layer with the activations it met: x [M, K], w [K, N], float32."""
 
     name: str
     x: np.ndarray
@@ -30,12 +30,12 @@ class Layer:
 
     @property
     def exact(self) -> np.ndarray:
-        """x @ w in float64: float32 operands, not quantized."""
+        """Computes x @ w in float64: float32 operands, not quantized."""
         return self.x.astype(np.float64) @ self.w
 
 
 def layers_of(prompt: str) -> list[Layer]:
-    """Every linear layer of the model, with its activations when the model reads `prompt`."""
+    """Returns every linear layer of the model, with its activations when the model reads `prompt`."""
     model, tokenizer = load_model()
     tokens = [BOS, *tokenizer.encode(prompt)]
     layers = []
@@ -59,5 +59,5 @@ def quantized(layer: Layer, config: Config) -> Operands:
 
 
 def relative_error(out: np.ndarray, exact: np.ndarray) -> float:
-    """Euclidean norm of the difference over that of `exact`."""
+    """Returns the Euclidean norm of the difference over that of `exact`."""
     return float(np.linalg.norm(out - exact) / np.linalg.norm(exact))

@@ -24,14 +24,14 @@ _BYTE = re.compile(rb"<0x([0-9A-F]{2})>")
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Tokens by number, and the score that orders their merges (higher first)."""
+    """Holds tokens by number, and the score that orders their merges (higher first)."""
 
     tokens: tuple[bytes, ...]
     scores: tuple[float, ...]
 
     @classmethod
     def load(cls, path: str | Path, vocab: int | None = None) -> "Tokenizer":
-        """Read a tokenizer; `vocab` is the number of tokens it must have, if given.
+        """Reads a tokenizer; `vocab` is the number of tokens it must have, if given.
 
         Raises `UserError` that names the file and what is wrong with it.
         """
@@ -65,11 +65,11 @@ class Tokenizer:
 
     @cached_property
     def _numbers(self) -> dict[bytes, int]:
-        """Tokens by their bytes; of equal ones the first."""
+        """Numbers tokens by their bytes; of equal ones the first counts."""
         return {token: number for number, token in reversed(list(enumerate(self.tokens)))}
 
     def encode(self, text: str) -> list[int]:
-        """BOS, then `text` (with a space before it, if it is not empty) as tokens.
+        """Returns BOS, then `text` (with a space before it, if it is not empty) as tokens.
 
         Characters become tokens, or their UTF-8 bytes do; then the neighbours whose joint token has the
         highest score merge, the leftmost of equals first, until none can.
@@ -86,14 +86,14 @@ class Tokenizer:
         return [BOS, *self._merged(parts)]
 
     def _merged(self, tokens: list[int]) -> list[int]:
-        """Tokens after all merges, in time n log n: of a heap of candidates, the outdated are skipped."""
+        """Returns tokens after all merges, in time n log n: outdated candidates in a heap are skipped."""
         parts: list[int | None] = [*tokens]  # None: merged into the one before
         ends = len(parts)
         before, after = list(range(-1, ends - 1)), list(range(1, ends + 1))
         heap: list[tuple[float, int, int, int, int]] = []
 
         def propose(left: int) -> None:
-            """The part at `left` may merge with the next."""
+            """Notes that the part at `left` may merge with the next."""
             if left < 0 or after[left] == ends:
                 return
             a, b = parts[left], parts[after[left]]
@@ -117,13 +117,13 @@ class Tokenizer:
         return [part for part in parts if part is not None]
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of tokens. BOS and EOS have none; the first token after BOS loses one space."""
+        """Returns the text of tokens. BOS and EOS have none; the first token after BOS loses one space."""
         decoder = Decoder(self)
         return "".join(map(decoder.feed, numbers)) + decoder.finish()
 
 
 class Decoder:
-    """Text of tokens as they come, as `Tokenizer.decode` has it: a character's bytes wait for its last."""
+    """Decodes tokens as they come, as `Tokenizer.decode` does: a character's bytes wait for its last."""
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokens = tokenizer.tokens
@@ -131,7 +131,7 @@ class Decoder:
         self._start = False
 
     def feed(self, number: int) -> str:
-        """What the next token adds to the text; empty where a character is not whole yet."""
+        """Returns what the next token adds to the text; empty where a character is not whole yet."""
         if not 0 <= number < len(self._tokens):
             raise UserError(f"token must be 0 to {len(self._tokens) - 1}, not {number}")
         token, start = self._tokens[number], self._start
@@ -143,5 +143,5 @@ class Decoder:
         return self._utf8.decode(piece[1:] if start and piece.startswith(b" ") else piece)
 
     def finish(self) -> str:
-        """The end of the text: a replacement character, if bytes of one are left over."""
+        """Returns the end of the text: a replacement character, if bytes of one are left over."""
         return self._utf8.decode(b"", final=True)

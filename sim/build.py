@@ -27,7 +27,7 @@ _MODEL = "model.cpp"
 _SOURCES = (_MODEL, "bus.h", "memory.h", "registers.h")
 
 _PREFIX = "Vcore"
-"""Of Verilator's classes, whatever the module is called."""
+"""Begins the names of Verilator's classes, whatever the module is called."""
 
 _VERILATOR = (
     "--cc",
@@ -68,7 +68,7 @@ _TAIL = 15
 
 
 class BuildError(RuntimeError):
-    """The Verilog, or the C++ made of it, does not compile."""
+    """Says that the Verilog, or the C++ made of it, does not compile."""
 
 
 def core_library(config: CoreConfig, *, trace: bool = False, folder: Path | None = None) -> Path:
@@ -91,7 +91,7 @@ def verilog_library(verilog: str, top: str, *, trace: bool = False, folder: Path
 def _library(
     parts: tuple[str, ...], top: str, verilog: Callable[[], str], trace: bool, folder: Path | None
 ) -> Path:
-    """`parts`: what `verilog` depends on."""
+    """Returns the library of `verilog`, which depends on `parts` alone: compiled, or as kept in `folder`."""
     require_verilator()
     folder = platformdirs.user_cache_path("mixpe") / "sim" if folder is None else folder
     options = (*_VERILATOR, *(["--trace-vcd"] if trace else []), "--top-module", top)
@@ -159,7 +159,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 @lru_cache
 def _sources() -> str:
-    """SHA-256 of all that writes a core's Verilog."""
+    """Returns the SHA-256 of all that writes a core's Verilog."""
     state = hashlib.sha256()
     for room in ("hw", "gen"):
         folder = _FOLDER.parent / room
@@ -171,6 +171,6 @@ def _sources() -> str:
 
 @lru_cache
 def _compiler() -> str:
-    """What stands for the C++ compiler and the machine."""
+    """Returns what stands for the C++ compiler and the machine."""
     done = subprocess.run(["c++", "--version"], capture_output=True, text=True, check=False)
     return f"{done.stdout}{platform.machine()}"

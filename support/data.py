@@ -35,7 +35,7 @@ _IHP = "https://raw.githubusercontent.com/IHP-GmbH/IHP-Open-PDK/main/ihp-sg13g2/
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file with a public home.
+    """Describes a file with a public home.
 
     sha256: of its content, decompressed if its name ends in .gz (compressors differ, the content does not).
     url: its public home. download_sha256: of what is there, where that is not the content.
@@ -99,12 +99,12 @@ MODELS = {"stories260K": ("models/stories260K.bin", "models/tok512.bin")}
 
 
 def cache_folder() -> Path:
-    """Where downloads go."""
+    """Returns the folder where downloads go."""
     return Path.home() / ".cache" / "mixpe"
 
 
 def folders() -> list[Path]:
-    """The folders that are searched, in this order. Raises `UserError` if MIXPE_DATA names none."""
+    """Returns the folders that are searched, in this order. Raises `UserError` if MIXPE_DATA names none."""
     named = os.environ.get(VARIABLE, "")
     if not named:
         return [cache_folder()]
@@ -115,7 +115,9 @@ def folders() -> list[Path]:
 
 
 def find(relative: str) -> Path:
-    """The file of that name below a data folder, such as "models/stories260K.bin"; downloaded if need be.
+    """Returns the file of that name below a data folder, such as "models/stories260K.bin".
+
+    It is downloaded if need be.
 
     Raises `UserError` if it is damaged, or neither here nor to be had from the network.
     """
@@ -142,7 +144,7 @@ def find(relative: str) -> Path:
 
 
 def find_library(name_or_path: str) -> list[Path]:
-    """The Liberty files (plain or .gz) of a library: one of LIBRARIES by name, or one file by its path.
+    """Returns the Liberty files (plain or .gz) of a library: one of LIBRARIES by name, or a file's path.
 
     Raises `UserError` as `find` does, and if there is no such library or file.
     """
@@ -155,7 +157,7 @@ def find_library(name_or_path: str) -> list[Path]:
 
 
 def find_model(name_or_path: str, tokenizer: str | None = None) -> tuple[Path, Path]:
-    """Checkpoint and tokenizer of a model: one of MODELS by name, or a checkpoint by its path.
+    """Returns checkpoint and tokenizer of a model: one of MODELS by name, or a checkpoint by its path.
 
     tokenizer: the path of its tokenizer; needed for a checkpoint by its path.
 
@@ -193,14 +195,14 @@ def _check(path: Path, relative: str) -> None:
 
 @lru_cache
 def _content_sha256(path: Path, _size: int, _mtime: int) -> str:
-    """SHA-256 of the file's content, computed once while size and time stay the same."""
+    """Returns the SHA-256 of a file's content, computed once while size and time stay the same."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def _download(known: KnownFile, path: Path) -> None:
-    """Fetch a file and put it at `path` in one step. Raises OSError, or ValueError for another SHA-256."""
+    """Fetches a file and puts it at `path` in one step. Raises OSError, or ValueError for another SHA-256."""
     import pooch  # of an extra: files that are there do without it
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +225,7 @@ def _download(known: KnownFile, path: Path) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """One short line for whatever went wrong on the way."""
+    """Says in one short line whatever went wrong on the way."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"{response.url}: HTTP status {response.status_code}"

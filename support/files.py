@@ -31,7 +31,7 @@ def write_file(path: Path, text: str) -> Path:
 
 
 def around(path: Path, begin: str, end: str) -> tuple[str, str]:
-    """What stands in a text file before the marker `begin` and behind the marker `end`.
+    """Returns what stands in a text file before the marker `begin` and behind the marker `end`.
 
     Raises `UserError` if the file cannot be read, or lacks the markers, once each and in this order.
     """

@@ -49,7 +49,7 @@ def run_program(
 
 
 def missing(what: str, *, debian: str, macos: str) -> UserError:
-    """The error for a program that is not there: `what`, then what to do.
+    """Returns the error for a program that is not there: `what`, then what to do.
 
     debian: the packages that hold it. macos: all the advice, such as `homebrew` gives.
     """
@@ -58,5 +58,5 @@ def missing(what: str, *, debian: str, macos: str) -> UserError:
 
 
 def homebrew(packages: str) -> str:
-    """The advice to install `packages` of Homebrew."""
+    """Returns the advice to install `packages` of Homebrew."""
     return f"type: brew install {packages}"

@@ -21,7 +21,7 @@ ADDRESSES = "AWSTO" if ARRAY.token_scale else "AWSO"
 
 
 class CoreDevice:
-    """The core with a master on its registers and a memory.
+    """Drives the core with a master on its registers and a memory.
 
     `reads`, `writes`: the sides of cocotbext-axi's slave at its memory port.
     """

@@ -23,7 +23,7 @@ _PAGE = 4096
 
 
 class Memory(Products):
-    """Products in a memory that answers SLVERR to every access outside their regions.
+    """Holds products in a memory that answers SLVERR to every access outside their regions.
 
     `bad`: addresses at which accesses fail too. `strays`: the accesses that no command should make. `far`:
     if not 0, what the strides of commands have more than their rows are apart.
@@ -41,7 +41,7 @@ class Memory(Products):
         )
 
     def check(self) -> None:
-        """Nor may there be strays."""
+        """Checks the results as `Products.check` does; nor may there be strays."""
         assert not self.strays, f"{self.strays[0]} is outside the regions of all commands"
         super().check()
 

@@ -18,12 +18,12 @@ from ...spec.registers import register
 
 _PAGE = 4096
 _MOST_CYCLES = 3000
-"""Of the array, in a product of a random shape."""
+"""Bounds the array's cycles in a product of a random shape."""
 
 
 @dataclass
 class Command:
-    """A product in memory.
+    """Stands for a product in memory.
 
     registers: of the command. rows: the results, bytes [M, bytes of a row]; before: what was in their place.
     """
@@ -38,7 +38,7 @@ class Command:
 
 
 class Products:
-    """Commands for a core, in memory `data` (uint8, of whole pages) whose first address is `base`.
+    """Makes commands for a core, in memory `data` (uint8, of whole pages) whose first address is `base`.
 
     `image`: what memory should hold, the results of all `commands` among it. `readable`, `writable`: of each
     line of `layout.ALIGNMENT` bytes, whether a command may access it. All else, and all padding, is noise.
@@ -53,7 +53,7 @@ class Products:
         self.clear()
 
     def clear(self) -> None:
-        """Begins anew."""
+        """Drops all commands and begins anew."""
         self.data[:] = np.frombuffer(self.rng.bytes(self.data.size), np.uint8)
         self.image = self.data.copy()
         self.readable, self.writable = np.zeros((2, self.data.size // layout.ALIGNMENT), bool)
@@ -61,7 +61,7 @@ class Products:
         self._next = layout.ALIGNMENT * int(self.rng.integers(0, 64))
 
     def take(self, size: int, *, written: bool = False) -> int:
-        """The address of a region, behind a random gap, which the core may read, or write."""
+        """Returns the address of a region, behind a random gap, which the core may read, or write."""
         first = self._next
         if self.rng.integers(0, 3) == 0:  # across the end of a page
             lines = int(self.rng.integers(1, 4))
@@ -115,11 +115,11 @@ class Products:
         return command
 
     def random_product(self) -> Command:
-        """One in four of extreme operands."""
+        """Draws a product; one in four has extreme operands."""
         return self.product(*self.random_shape(), extreme=bool(self.rng.integers(0, 4) == 0))
 
     def random_shape(self) -> tuple[int, int, int]:
-        """M, K and N around the sizes of tiles, groups, lanes and banks, of a bearable product."""
+        """Draws M, K and N around the sizes of tiles, groups, lanes and banks, of a bearable product."""
         array, rng, bank = self.config.array, self.rng, self.longest_resident
         rows, cols, group, lanes = array.rows, array.cols, array.group, array.lanes
         while True:
@@ -132,24 +132,24 @@ class Products:
 
     @property
     def longest_resident(self) -> int:
-        """The greatest K whose rows of activations fit in a bank."""
+        """Returns the greatest K whose rows of activations fit in a bank."""
         return max(k for k in range(1, self.config.act_bank_positions + 1) if self.config.resident(k))
 
     # What commands did
 
     def dropped(self, command: Command) -> None:
-        """It did not run: nothing may be written."""
+        """Notes that a command did not run: nothing may be written."""
         self._results(command, self.image)[:] = command.before
 
     def broken_off(self, command: Command) -> None:
-        """It ended early: any of its results may be written, and nothing else."""
+        """Notes that a command ended early: any of its results may be written, and nothing else."""
         found = self._results(command, self.data)
         wrong = (found != command.rows) & (found != command.before)
         assert not wrong.any(), f"{command.shape}: {wrong.sum()} bytes are wrong though it ended early"
         self._results(command, self.image)[:] = found
 
     def check(self) -> None:
-        """Memory must hold what the commands were to write, and else what it held."""
+        """Checks that memory holds what the commands were to write, and else what it held."""
         for command in self.commands:
             found, rows = (self._results(command, data) for data in (self.data, self.image))
             if (found != rows).any():
@@ -182,7 +182,7 @@ class Products:
         return self.rng.integers(0, 256, shape, np.uint8)
 
     def _overlaid(self, octets: np.ndarray, used: np.ndarray) -> np.ndarray:
-        """With noise in the bits that nothing uses."""
+        """Puts noise in the bits that nothing uses."""
         return octets & used | self._noise(octets.shape) & ~used
 
 

@@ -27,7 +27,7 @@ class Device:
         cocotb.start_soon(self.sink.run())
 
     def send(self, beats: Beats) -> None:
-        """Begins to offer `beats`, every stream on its own."""
+        """Offers `beats`, every stream on its own, and does not wait."""
         self.senders = {
             name: cocotb.start_soon(source.send(beats.of(name))) for name, source in self.sources.items()
         }

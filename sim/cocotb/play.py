@@ -21,7 +21,7 @@ from .seeds import bench_rng
 
 @cocotb.test()
 async def play(dut):
-    """Streams that are never late, product after product."""
+    """Plays product after product with streams that are never late."""
     folder = Path(os.environ["MIXPE_JOB"])
     config = Config(**json.loads((folder / "config.json").read_text()))
     device = Device(dut, config, bench_rng())

@@ -23,7 +23,7 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Played:
-    """What came out: `out` [M, N] of `Config.out`, and the cycles from the first beat in to the last out."""
+    """Holds what came out: `out` [M, N] of `Config.out`, and the cycles from first beat in to last out."""
 
     out: np.ndarray
     cycles: int

@@ -45,11 +45,11 @@ _VERILATOR_MAKE = {"VM_PARALLEL_BUILDS": "0"}
 
 
 class SimulationError(RuntimeError):
-    """A build failed, a simulator crashed, a test failed, or no test ran."""
+    """Says that a build failed, a simulator crashed, a test failed, or no test ran."""
 
 
 def require_simulator(name: str) -> None:
-    """Raise `UserError` with the command to type unless simulator `name` can run."""
+    """Raises `UserError` with the command to type unless simulator `name` can run."""
     if name not in SIMULATORS:
         raise UserError(f"simulator must be one of {', '.join(SIMULATORS)}, not {name!r}")
     if name == "verilator":
@@ -72,7 +72,7 @@ def simulate(
     quiet: bool = False,
     optimize: bool = False,
 ) -> None:
-    """Build Verilog `sources` with top module `top` and run the cocotb tests of module `bench`.
+    """Builds Verilog `sources` with top module `top` and runs the cocotb tests of module `bench`.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def simulate(
 
 
 def _failure(results: Path, names: Sequence[str]) -> str | None:
-    """What is wrong with a run that left `results`: None if at least the tests `names` ran and passed."""
+    """Says what is wrong with a run that left `results`; None if at least tests `names` ran and passed."""
     try:
         cases = ElementTree.parse(results).getroot().findall(".//testcase")
     except (OSError, ElementTree.ParseError):
@@ -161,7 +161,7 @@ def _failure(results: Path, names: Sequence[str]) -> str | None:
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """The process's environment with `changes` (cocotb's runner lets it win over its own arguments)."""
+    """Puts `changes` in the process's environment (cocotb's runner lets it win over its arguments)."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

@@ -12,7 +12,7 @@ CLOCK_NS = 10
 
 
 class Stream:
-    """The ports of the stream `name` of `dut`, and which beats moved when."""
+    """Stands for the ports of the stream `name` of `dut`, and notes which beats moved when."""
 
     def __init__(self, dut, name: str, rng: np.random.Generator):
         self.clk = dut.clk
@@ -93,7 +93,7 @@ class Sink(Stream):
 
 
 def cycle() -> int:
-    """The number of the clock edge at this moment."""
+    """Returns the number of the clock edge at this moment."""
     return round(get_sim_time("ns")) // CLOCK_NS
 
 

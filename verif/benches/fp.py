@@ -17,7 +17,7 @@ _FILL = max(spec.latency for spec in specs(0))  # cycles from an operand to the 
 
 
 async def stream(dut, kind: int, words: Words) -> NDArray[np.uint32]:
-    """Feed `words` to the lane of `kind`; returns the results [words and at least `_FILL` more, units].
+    """Feeds `words` to the lane of `kind`; returns the results [words and at least `_FILL` more, units].
 
     Row t + latency holds what a unit made of word t.
     """
@@ -36,7 +36,7 @@ async def stream(dut, kind: int, words: Words) -> NDArray[np.uint32]:
 
 
 def mismatches(unit: str, words: Words, got: NDArray[np.uint32]) -> str | None:
-    """How often `unit` differs, and the first cases; None if never."""
+    """Says how often `unit` differs, and the first cases; None if never."""
     want = expected(unit, words)
     wrong = np.flatnonzero(want != got)
     first = "; ".join(f"operands {words[k]:016x} want {want[k]:08x} got {got[k]:08x}" for k in wrong[:4])

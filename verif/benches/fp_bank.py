@@ -169,7 +169,7 @@ class _Lanes(wiring.Component):
 
 
 def bank_verilog() -> str:
-    """Verilog of a lane of each kind in the harness above: top module fp_bank."""
+    """Returns Verilog of a lane of each kind in the harness above: top module fp_bank."""
     harness = _HARNESS.format(
         burst=BURST,
         kinds=KINDS,

@@ -35,7 +35,7 @@ _CANONICAL_NAN = {
 
 
 def corners(kind: int) -> Words:
-    """Pairs of corner patterns of both signs in the formats of a lane's multiplier, and integers.
+    """Returns pairs of corner patterns of both signs in the formats of a lane's multiplier, and integers.
 
     All pairs; with an FP32 pattern everywhere for the cast. Integers lie around powers of two and ties.
     """
@@ -58,7 +58,7 @@ def corners(kind: int) -> Words:
 
 
 def random_words(rng: np.random.Generator, count: int) -> Words:
-    """Random patterns; kinds take turns, so that every kind meets every lane."""
+    """Draws patterns; kinds take turns, so that every kind meets every lane."""
     a, b = rng.integers(0, 1 << 32, (2, count), dtype=np.uint64)
     sign, exponent, fraction = b & 0x80000000, (a >> np.uint64(23)) & np.uint64(0xFF), b & 0x7FFFFF
 
@@ -94,7 +94,7 @@ def _sparse(rng: np.random.Generator, count: int) -> Words:
 
 
 def expected(unit: str, words: Words) -> NDArray[np.unsignedinteger]:
-    """Bit patterns of `unit`'s results for `words`; NaN is the canonical one."""
+    """Returns bit patterns of `unit`'s results for `words`; NaN is the canonical one."""
     low, high = words.astype(np.uint32), (words >> np.uint64(32)).astype(np.uint32)
     kind, *formats = unit.split("_")
     with np.errstate(all="ignore"):

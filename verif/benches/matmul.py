@@ -29,7 +29,7 @@ CONFIG = Config(**json.loads(os.environ["MIXPE_CONFIG"]))
 
 @dataclass
 class Work:
-    """Beats to send, tile after tile, and the beats that must come back."""
+    """Holds beats to send, tile after tile, and the beats that must come back."""
 
     beats: Beats = field(default_factory=Beats)
     results: list[int] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Work:
 
 
 def extreme_activations() -> list:
-    """The two values that make the largest sums."""
+    """Returns the two values that make the largest sums."""
     form = CONFIG.act_code
     if isinstance(form, IntFormat):
         return [form.min, form.max]
@@ -60,14 +60,14 @@ def extreme_weights() -> list:
 
 
 def inner_dimensions() -> list[int]:
-    """Values of K around group and lane boundaries, within reason for a simulation."""
+    """Returns values of K around group and lane boundaries, within reason for a simulation."""
     group, lanes = CONFIG.group, CONFIG.lanes
     candidates = {1, lanes, lanes + 1, group - 1, group, group + 1, 2 * group + lanes + 1, 3 * group}
     return sorted(k for k in candidates if 1 <= k <= 800 * lanes)
 
 
 class Bench(Device):
-    """The device under test, with the golden model's results beside its own."""
+    """Drives the device under test, with the golden model's results beside its own."""
 
     async def work(self, work: Work) -> int:
         """Sends `work`, checks the results; returns the cycles from the first to the last beat."""

@@ -39,13 +39,13 @@ async def run(dut, weights: np.ndarray, acts: np.ndarray, ends: np.ndarray) -> n
 
 
 def values(codes: np.ndarray, bits: int) -> np.ndarray:
-    """The low `bits` of unsigned codes as two's complement, int64."""
+    """Returns the low `bits` of unsigned codes as two's complement, int64."""
     low = codes.astype(np.int64) & ((1 << bits) - 1)
     return low - ((low >> (bits - 1)) << bits)
 
 
 def resolved(words: np.ndarray, config: Config) -> np.ndarray:
-    """Group sums, int64, from an element's words int32: carries kept apart above the sum are added."""
+    """Returns group sums, int64, of an element's words int32: carries kept apart above the sum are added."""
     if not config.carry_columns:
         return words.astype(np.int64)
     codes = words.astype(np.int64) & 0xFFFFFFFF

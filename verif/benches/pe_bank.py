@@ -25,7 +25,7 @@ VARIANTS = [
 
 
 def spec(weight_bits: int, act_bits: int, lanes: int, variant: dict[str, str]) -> Config:
-    """One element of the bank; it reads the low bits of the bank's operand lanes."""
+    """Describes one element of the bank; it reads the low bits of the bank's operand lanes."""
     return Config(
         name=f"w{weight_bits}a{act_bits}_l{lanes}_{'_'.join(variant.values())}",
         weight_bits=weight_bits,
@@ -37,14 +37,14 @@ def spec(weight_bits: int, act_bits: int, lanes: int, variant: dict[str, str]) -
 
 
 def formats(lanes: int) -> list[tuple[int, int]]:
-    """Bits of weights and activations; elements of one format share operands."""
+    """Returns bits of weights and activations; elements of one format share operands."""
     if lanes > 1:
         return [(2, 4), (3, 5), (4, 8), (8, 8)]
     return [(w, a) for w in range(2, OPERAND_BITS + 1) for a in (4, OPERAND_BITS)]
 
 
 def specs(lanes: int) -> list[Config]:
-    """Every format, in the order of `formats`, in every variant."""
+    """Lists every format, in the order of `formats`, in every variant."""
     return [spec(*bits, lanes, variant) for bits in formats(lanes) for variant in VARIANTS]
 
 
@@ -91,5 +91,5 @@ class PEBank(wiring.Component):
 
 
 def bank_verilog(lanes: int) -> str:
-    """Verilog of the bank as module `pe_bank`."""
+    """Returns Verilog of the bank as module `pe_bank`."""
     return convert("pe_bank", lambda modules: PEBank(lanes, modules))

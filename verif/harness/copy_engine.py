@@ -16,13 +16,13 @@ SOURCE, TARGET, WORDS, BURSTS, RULE, GO = range(0, 24, 4)
 """The engine's registers."""
 
 BASE = 1 << 16
-"""Of its memory, whose upper half is where copies go."""
+"""Is the address of its memory, whose upper half is where copies go."""
 
 HALF = 1 << 15
 
 
 def engine(config: CoreConfig = COPY, **options: Any) -> SimulatedCore:
-    """The engine beside 64 KiB of random bytes; `options` of `SimulatedCore`."""
+    """Returns the engine beside 64 KiB of random bytes; `options` are those of `SimulatedCore`."""
     verilog = Path(__file__).with_suffix(".v").read_text().replace("NAME", config.name)
     verilog = verilog.replace("DATA_BITS = 64", f"DATA_BITS = {config.data_bits}")
     core = SimulatedCore(
@@ -33,7 +33,7 @@ def engine(config: CoreConfig = COPY, **options: Any) -> SimulatedCore:
 
 
 def start(core: SimulatedCore, words: int, bursts: int, *, source: int = 0, target: int = HALF) -> None:
-    """Lets it copy bursts, from and to offsets in its memory."""
+    """Starts a copy of bursts, from and to offsets in its memory."""
     values = {SOURCE: BASE + source, TARGET: BASE + target, WORDS: words, BURSTS: bursts, GO: 1}
     for offset, value in values.items():
         core.write_register(offset, value)

@@ -29,7 +29,7 @@ _CODES = {
 
 
 class Soak:
-    """A core with a memory drawn at random; `batch` runs commands on it.
+    """Runs commands in batches on a core with a memory drawn at random.
 
     verilog: of the core, if it is not the one that `config` describes. `fates`: how many batches had which.
     Raises `AssertionError` where the core does wrong.
@@ -94,7 +94,7 @@ class Soak:
         assert found["CYCLES"] > found["BEATS"] + found["STALL_READ"] + found["STALL_ARRAY"]
 
     def _fault(self, commands: list[Command]) -> None:
-        """A word that one of the commands needs fails."""
+        """Makes a word fail that one of the commands needs."""
         broken = int(self.rng.integers(0, len(commands)))
         what, address = self._word(commands[broken])
         response = str(self.rng.choice(["SLVERR", "DECERR"]))
@@ -131,7 +131,7 @@ class Soak:
         self._end_early(broken, first, again)
 
     def _disturb(self) -> bool:
-        """While the core drains, or after it: another abort, and the last command once more.
+        """Aborts once more, while the core drains or after it, and repeats the last command.
 
         Returns whether the core takes it.
         """
@@ -172,7 +172,7 @@ class Soak:
         self.registers.write_fields("SUBMIT", {"TAG": tag})
 
     def _wait(self) -> None:
-        """Until the core is idle; fails if nothing moves."""
+        """Waits until the core is idle; fails if nothing moves."""
         self.registers.write_fields("INTERRUPT_ENABLE", {"DONE": 1, "ERROR": 1})
         before, waited = self._moved(), 0
         while self.registers.fields("STATUS")["BUSY"]:
@@ -204,7 +204,7 @@ class Soak:
         self.registers.clear("ERROR")
 
     def _check_done(self, count: int, first: int) -> None:
-        """`count` more commands are done, with tags from `first` on."""
+        """Checks that `count` more commands are done, with tags from `first` on."""
         done = self.registers.fields("DONE")
         self._done = self._done + count & 0xFFFF
         assert done["COUNT"] == self._done
@@ -215,7 +215,7 @@ class Soak:
         return {name: self.registers.read(name) for name in names}
 
     def _moment(self) -> int:
-        """Cycles to wait, up to about what the commands take."""
+        """Draws cycles to wait, up to about what the commands take."""
         array = self.config.array
         shapes = [command.shape for command in self.products.commands]
         most = sum(traffic.tiles(m, n, self.config) * array.tile_cycles(k) + 100 for m, k, n in shapes)

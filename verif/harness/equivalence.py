@@ -46,11 +46,11 @@ _VALUE = re.compile(r"^\s+\\(\w+)\s+(\d+)\s", re.MULTILINE)
 
 
 class EquivalenceError(AssertionError):
-    """An element computes something else. The message is one line with operands for which it does."""
+    """Says that an element computes something else, in a line with operands for which it does."""
 
 
 class _Recoder(wiring.Component):
-    """What stands at the array's edge: weight codes of all lanes to the wires that elements take."""
+    """Stands at the array's edge: weight codes of all lanes become the wires that elements take."""
 
     def __init__(self, config: Config):
         self.config = config
@@ -98,7 +98,7 @@ def prove(config: Config, folder: Path) -> None:
 
 
 def prove_all(configs: Sequence[Config], folder: Path) -> None:
-    """As `prove`, of several configurations in one run of Yosys; their names must differ."""
+    """Proves what `prove` does of several configurations in one run of Yosys; their names must differ."""
     (folder / "equivalence.v").write_text(_verilog(configs), encoding="utf-8")
     elements = [f"pe_{config.name}" for config in configs]
     selected = [
@@ -125,7 +125,7 @@ def prove_all(configs: Sequence[Config], folder: Path) -> None:
 
 
 def _cases(config: Config) -> list[str]:
-    """Constraints that together leave nothing out: all weight codes at once, or one each."""
+    """Returns constraints that together leave nothing out: all weight codes at once, or one each."""
     codes = config.lanes * config.weight_bits
     if codes + config.act_wires <= WHOLE_BITS:
         return [""]
@@ -207,7 +207,7 @@ def _wrong_sum(config: Config) -> str:
 
 
 def _resolved(config: Config, word: str) -> str:
-    """The sum that an accumulator's word stands for: saved carries lie above it, one for each column."""
+    """Returns the sum that an accumulator's word stands for: saved carries lie above it, one a column."""
     total = config.sum_bits
     carries = [
         f"{{{total - column - 1}'d0, {word}[{total + index}], {column}'d0}}"

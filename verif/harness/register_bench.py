@@ -22,12 +22,12 @@ Watch = Callable[[Any, RegisterFile], Awaitable[None]]
 
 
 def places(registers: Iterable[Register]) -> list[int]:
-    """The addresses of all words of the registers."""
+    """Returns the addresses of all words of the registers."""
     return [each.offset + STROBES * word for each in registers for word in range(each.words)]
 
 
 class Software:
-    """What software does with the registers of `core`, and, with `pulse`, the core itself.
+    """Does what software does with the registers of `core`, and, with `pulse`, what the core does.
 
     Waits as of `AxiLiteMaster`; reads must be answered OKAY.
     """
@@ -42,17 +42,17 @@ class Software:
         return await self.master.write(self.ctx, register(name).offset, value, strobes, **waits)
 
     async def read(self, name: str, **waits: int) -> int:
-        """What a register of 32 bits, or the low half of one of 64, shows."""
+        """Returns what a register of 32 bits, or the low half of one of 64, shows."""
         data, response = await self.master.read(self.ctx, register(name).offset, **waits)
         assert response == OKAY
         return data
 
     async def fields(self, name: str) -> dict[str, int]:
-        """What a register shows, by its fields."""
+        """Returns what a register shows, by its fields."""
         return register(name).unpack(await self.read(name))
 
     async def everything(self) -> dict[int, int]:
-        """What all registers show, by address."""
+        """Returns what all registers show, by address."""
         found = {}
         for place in places(REGISTERS):
             found[place], response = await self.master.read(self.ctx, place)
@@ -105,7 +105,7 @@ def simulate(
 
 
 class Submits:
-    """A watch that notes every command submitted, by its members' names, and counts cycles of `cancel`."""
+    """Notes every command submitted, by its members' names, and counts cycles of `cancel`."""
 
     def __init__(self):
         self.commands: list[dict[str, int]] = []

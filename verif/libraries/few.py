@@ -21,7 +21,7 @@ PIN = " pin ({0}) {{ direction : input; capacitance : 0.001; }}"
 
 
 def gate(name: str, area: float, function: str, extra: str = "") -> str:
-    """The Liberty text of a cell with output Y = `function` of A and B; `extra` are more attributes."""
+    """Returns the Liberty text of a cell with output Y = `function` of A and B; `extra` are attributes."""
     inputs = "".join(PIN.format(pin) for pin in "AB" if pin in function)
     output = f' pin (Y) {{ direction : output; function : "{function}"; }}'
     return f"  cell ({name}) {{ area : {area};{extra}{inputs}{output} }}\n"

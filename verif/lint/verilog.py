@@ -86,7 +86,7 @@ Run = tuple[Config | CoreConfig, str]
 
 
 def runs(whole: bool) -> list[Run]:
-    """The designs to lint and how far; `whole`: large ones to the end too."""
+    """Lists the designs to lint and how far; `whole` takes large ones to the end too."""
     result: list[Run] = []
     for config in (*map(load_design, named_designs()), *ODD, *ODD_CORES):
         if whole or isinstance(config, CoreConfig) or config.rows * config.cols <= LARGE:

@@ -27,14 +27,14 @@ class _Fault:
 
 
 class _BusError(Exception):
-    """A transfer that memory answers with `error`."""
+    """Says that memory answered a transfer with `error`."""
 
     def __init__(self, error: Error):
         self.error = error
 
 
 class ReferenceCore:
-    """A `mixpe.driver.transport.Transport` to a core of `config`. Time passes in `wait` alone.
+    """Is a `mixpe.driver.transport.Transport` to a core of `config`. Time passes in `wait` alone.
 
     Attributes: `values`, the registers' by name; `accesses`, how often a register or memory was touched;
     `stuck`, commands never end; `deaf`, nor does an abort end them; `wired`, `irq` shows in `wait`.
@@ -56,7 +56,7 @@ class ReferenceCore:
         self._left = 0
 
     def inject(self, address: int, size: int, response: str) -> None:
-        """Transfers that touch these bytes are answered "SLVERR" or "DECERR"."""
+        """Makes transfers that touch these bytes be answered "SLVERR" or "DECERR"."""
         self._faults.append(_Fault(address, size, response))
 
     def clear_injected(self) -> None:
@@ -181,7 +181,7 @@ class ReferenceCore:
         return Error.QUEUE_FULL if len(self._queue) > self.config.queue else Error.NONE
 
     def _end(self) -> None:
-        """The oldest command ends."""
+        """Ends the oldest command."""
         command = self._queue[0]
         try:
             self._multiply(command)

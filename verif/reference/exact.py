@@ -21,7 +21,7 @@ INF, NAN = "inf", "nan"
 
 
 def decode(code: int, fmt: FloatFormat) -> Float:
-    """The float that `code`, a bit pattern of `fmt`, stands for."""
+    """Returns the float that `code`, a bit pattern of `fmt`, stands for."""
     sign, exponent = code >> (fmt.bits - 1), (code >> fmt.fraction_bits) & fmt.exponent_max
     fraction = code & ((1 << fmt.fraction_bits) - 1)
     if exponent == fmt.exponent_max and fmt.infinities:
@@ -32,7 +32,7 @@ def decode(code: int, fmt: FloatFormat) -> Float:
 
 
 def encode(value: Float, fmt: FloatFormat) -> int:
-    """The bit pattern of `value` rounded to `fmt`; a NaN gives the canonical one."""
+    """Returns the bit pattern of `value` rounded to `fmt`; a NaN gives the canonical one."""
     sign, magnitude = value
     if magnitude == NAN:
         return fmt.nan
@@ -50,12 +50,12 @@ def encode(value: Float, fmt: FloatFormat) -> int:
 
 
 def round32(value: Float) -> Float:
-    """`value` rounded to FP32."""
+    """Returns `value` rounded to FP32."""
     return decode(encode(value, FP32), FP32)
 
 
 def multiply(x: Float, y: Float) -> Float:
-    """The FP32 product."""
+    """Returns the FP32 product."""
     sign, magnitudes = x[0] ^ y[0], (x[1], y[1])
     if NAN in magnitudes or (INF in magnitudes and 0 in magnitudes):
         return (0, NAN)
@@ -63,7 +63,7 @@ def multiply(x: Float, y: Float) -> Float:
 
 
 def add(x: Float, y: Float) -> Float:
-    """The FP32 sum."""
+    """Returns the FP32 sum."""
     if NAN in (x[1], y[1]) or (x[1] == y[1] == INF and x[0] != y[0]):
         return (0, NAN)
     if INF in (x[1], y[1]):

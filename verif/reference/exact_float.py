@@ -34,7 +34,7 @@ ZERO: Float = (0, Fraction(0))
 
 
 def decode_act(code: int, form: FloatFormat) -> Float:
-    """The activation that `code`, a bit pattern of `form`, stands for."""
+    """Returns the activation that `code`, a bit pattern of `form`, stands for."""
     top = form.exponent_max << form.fraction_bits
     if form.infinities or code & top != top:
         return decode(code, form)
@@ -50,7 +50,7 @@ def integer(value: int) -> Float:
 
 
 def signed(value: Float) -> Fraction:
-    """The number that a finite float is."""
+    """Returns the number that a finite float is."""
     return -value[1] if value[0] else value[1]
 
 
@@ -59,7 +59,7 @@ def is_finite(value: Float) -> bool:
 
 
 def exponent(value: Float, form: FloatFormat) -> int:
-    """Of the top bit, but at least that of the smallest normal number."""
+    """Returns the exponent of the top bit, but at least that of the smallest normal number."""
     magnitude, least = value[1], 1 - form.bias
     # The denominator is a power of two.
     return (
@@ -70,7 +70,7 @@ def exponent(value: Float, form: FloatFormat) -> int:
 
 
 def aligned_group(acts: Sequence[Float], config: Config) -> tuple[list[int], int]:
-    """The integers of finite activations that share a group, and the exponent of their unit."""
+    """Returns the integers of finite activations that share a group, and their unit's exponent."""
     power = max(exponent(a, config.act_float) for a in acts) - (config.align_bits - 2)
     limit = 2 ** (config.align_bits - 1) - 1
     unit = Fraction(2) ** power
@@ -99,13 +99,13 @@ def mac_group(acts: Sequence[Float], weights: Sequence[int], zero: int | None, l
 
 
 def tree(terms: Sequence[Float]) -> Float:
-    """FP32 sum of a power of two of terms, as a balanced tree."""
+    """Returns the FP32 sum of a power of two of terms, as a balanced tree."""
     half = len(terms) // 2
     return add(tree(terms[:half]), tree(terms[half:])) if half else terms[0]
 
 
 def subtract(x: Float, y: Float) -> Float:
-    """The FP32 difference."""
+    """Returns the FP32 difference."""
     return add(x, (1 - y[0], y[1]))
 
 

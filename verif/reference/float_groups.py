@@ -17,13 +17,13 @@ NAN = {FP32: 0x7FC00000, FP16: 0x7E00}
 
 
 def values(codes, form):
-    """float32 of the codes."""
+    """Returns the codes' values in float32."""
     unsigned = np.uint8 if form.bits == 8 else np.uint16
     return codes.astype(unsigned).view(DTYPES[form.name]).astype(np.float32)
 
 
 def act_codes(rng, form: FloatFormat, kind, shape):
-    """Codes [groups, cycles, lanes] of the kinds of `KINDS`."""
+    """Draws codes [groups, cycles, lanes] of the kinds of `KINDS`."""
     sign = 1 << (form.bits - 1)
     signs = rng.integers(0, 2, shape) * sign
     largest = form.largest
@@ -63,7 +63,7 @@ KINDS = ("any", "finite", "near", "subnormal", "cancel", "huge", "special", "tie
 
 
 def tree(products):
-    """The float32 sum of the last axis in pairs."""
+    """Returns the float32 sum of the last axis in pairs."""
     while products.shape[-1] > 1:
         products = products[..., ::2] + products[..., 1::2]
     return products[..., 0]
@@ -100,7 +100,7 @@ def float16_sums(weights, acts):
 
 
 def packed(words, bits):
-    """Words of lanes [..., lanes] as Python integers, the first lane lowest, a cycle after the other."""
+    """Packs lanes [..., lanes] into Python integers, first lane lowest, a cycle after the other."""
     lanes = words.reshape(-1, words.shape[-1]).astype(object)
     return (lanes << (bits * np.arange(words.shape[-1]).astype(object))).sum(axis=1)
 

@@ -13,12 +13,12 @@ from .exact_float import random_float_operands
 
 
 def up(x: int, y: int) -> int:
-    """x / y, rounded up."""
+    """Returns x / y, rounded up."""
     return (x + y - 1) // y
 
 
 def field(data: Any, bit: int, width: int) -> int:
-    """The bits [bit +: width] of uint8 [bytes]."""
+    """Returns the bits [bit +: width] of uint8 [bytes]."""
     bits = (int(data[i // 8]) >> i % 8 & 1 for i in range(bit, bit + width))
     return sum(value << i for i, value in enumerate(bits))
 

@@ -38,7 +38,7 @@ def verilog(config: Config) -> str:
 
 
 def modules(text: str) -> dict[str, str]:
-    """Module texts by name."""
+    """Returns the texts of modules by their names."""
     found = re.findall(r"^module (\w+)\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
     assert len(found) == len(set(found)) == len(re.findall(r"\bmodule\b", text))
     bodies = re.finditer(r"^module (\w+)\(.*?^endmodule$", text, re.DOTALL | re.MULTILINE)
@@ -46,13 +46,13 @@ def modules(text: str) -> dict[str, str]:
 
 
 def ports(module: str) -> dict[str, tuple[str, int]]:
-    """Direction and width of a module's ports by name."""
+    """Returns direction and width of a module's ports by name."""
     found = re.findall(r"^  (input|output)(?: \[(\d+):0\])? (\w+);$", module, re.MULTILINE)
     return {name: (direction, int(msb or 0) + 1) for direction, msb, name in found}
 
 
 def instances(module: str) -> list[tuple[str, str, set[str]]]:
-    """Module, name and connected ports of every instance."""
+    """Returns module, name and connected ports of every instance."""
     found = re.findall(r"^  (\w+) (\w+) \(\n(.*?)^  \);$", module, re.DOTALL | re.MULTILINE)
     return [
         (kind, name, set(re.findall(r"^    \.(\w+)\(", text, re.MULTILINE))) for kind, name, text in found

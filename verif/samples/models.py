@@ -16,7 +16,6 @@ from mixpe.quant.golden import mpgemm
 from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.quant.packing import memory
 from mixpe.spec.array import Config
-from mixpe.support.data import MODELS, folders
 
 Header = tuple[int, int, int, int, int, int, int]
 """dim, hidden, layers, heads, kv_heads, vocab (negative: a classifier of its own), seq_len."""
@@ -37,17 +36,8 @@ STORY = (
 """What stories260K begins with."""
 
 
-def found_models() -> list[str]:
-    """The known models whose files a data folder has: nothing is fetched for a test."""
-    return [
-        name
-        for name, files in MODELS.items()
-        if all(any((folder / file).is_file() for folder in folders()) for file in files)
-    ]
-
-
 def shapes(header: Header) -> dict[str, tuple[int, ...]]:
-    """The tensors of version 0 in their order; linear layers as [layers, N, K]."""
+    """Returns the tensors of version 0 in their order; linear layers as [layers, N, K]."""
     dim, hidden, layers, heads, kv_heads, vocab, seq_len = header
     kv, half = dim // heads * kv_heads, dim // heads // 2
     order = {
@@ -77,7 +67,7 @@ def random_tensors(header: Header, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def write_model(path: Path, header: Header, tensors: Mapping[str, np.ndarray] | None = None) -> Path:
-    """A file of version 0, of random tensors if none are given."""
+    """Writes a file of version 0, of random tensors if none are given."""
     tensors = random_tensors(header) if tensors is None else tensors
     path.write_bytes(
         struct.pack("<7i", *header) + b"".join(tensors[name].tobytes() for name in shapes(header))
@@ -86,7 +76,7 @@ def write_model(path: Path, header: Header, tensors: Mapping[str, np.ndarray] | 
 
 
 def write_version_1(path: Path, header: Header, tensors: Mapping[str, np.ndarray]) -> Path:
-    """A file of version 1 of the same tensors."""
+    """Writes a file of version 1 of the same tensors."""
     *sizes, vocab, seq_len = header
     start = struct.pack("<Ii7iB", 0x616B3432, 1, *sizes, abs(vocab), seq_len, vocab > 0)
     order = ["norm1", "norm2", "norm3", "embedding", "wq", "wk", "wv", "wo", "w1", "w2", "w3"]
@@ -98,7 +88,7 @@ def write_version_1(path: Path, header: Header, tensors: Mapping[str, np.ndarray
 def write_tokenizer(
     path: Path, tokens: Sequence[bytes] = VOCABULARY, scores: Sequence[float] | None = None
 ) -> Path:
-    """A tokenizer; without scores, longer tokens merge first."""
+    """Writes a tokenizer; without scores, longer tokens merge first."""
     content = struct.pack("<i", max(map(len, tokens)))
     for token, score in zip(tokens, map(len, tokens) if scores is None else scores, strict=True):
         content += struct.pack("<fi", score, len(token)) + token
@@ -107,13 +97,13 @@ def write_tokenizer(
 
 
 def tiny_model(folder: Path) -> tuple[Llama, Tokenizer]:
-    """`TINY` and its tokenizer, from the files `model` and `tok` that it writes."""
+    """Returns `TINY` and its tokenizer, from the files `model` and `tok` that it writes."""
     model, tokenizer = write_model(folder / "model", TINY), write_tokenizer(folder / "tok")
     return load_model(str(model), str(tokenizer))
 
 
 def table_model(logits: np.ndarray, seq_len: int = 64) -> Llama:
-    """A model whose logits after a token are that token's row of logits[vocab, vocab], whatever came before.
+    """Makes a model whose logits after a token are its row of logits[vocab, vocab], whatever came before.
 
     Exact but for the rounding of float32 and RMSNorm's small term.
     """
@@ -132,7 +122,7 @@ def table_model(logits: np.ndarray, seq_len: int = 64) -> Llama:
 
 
 def chain_model(successors: Mapping[int, int], vocab: int = len(VOCABULARY), seq_len: int = 64) -> Llama:
-    """A model that follows every token of `successors` by that token, and others by token 0."""
+    """Makes a model that follows every token of `successors` by that token, and others by token 0."""
     logits = np.zeros((vocab, vocab))
     for token, successor in successors.items():
         logits[token, successor] = 1
@@ -140,7 +130,7 @@ def chain_model(successors: Mapping[int, int], vocab: int = len(VOCABULARY), seq
 
 
 class FakeAccelerator:
-    """In place of `mixpe.driver.accelerator.Accelerator`: the golden model, on operands from memory's bytes.
+    """Stands in for `Accelerator`: the golden model, on operands from memory's bytes.
 
     `count`: of products; in each, that many times ten cycles were counted.
     """
@@ -169,7 +159,7 @@ def generated(
     count: int = 9,
     choose: Choose = greedy,
 ) -> Generation:
-    """A text of the model on the engine, all of it."""
+    """Returns a text of the model on the engine, all of it."""
     model, tokenizer = loaded
     engine.load_all(model.linears)
     generation = Generation(model, tokenizer, engine, prompt, count, choose)

@@ -16,7 +16,7 @@ def record(
     kind: str = "pe",
     **changes: Any,
 ) -> dict[str, Any]:
-    """A record; `area` in um2 of the whole design, `period` and `target` in ns, `energy` in pJ per MAC.
+    """Makes a record; `area` in um2 of the design, `period` and `target` in ns, `energy` in pJ per MAC.
 
     A `design` named int8... is a baseline, any other has 4-bit weights; ...mul... has Yosys's `*`.
     `changes` replace fields.
@@ -79,7 +79,7 @@ RECORDS = [
 
 
 def section(text: str, heading: str) -> list[list[str]]:
-    """Cells of the first table below a heading, without its rules."""
+    """Returns the cells of the first table below a heading, without its rules."""
     below = text.split(f"{heading}\n", 1)[1]
     table = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
     assert table

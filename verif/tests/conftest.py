@@ -1,10 +1,28 @@
-"""Which tests run, and in which order: the longest first, so that no worker is left with one at the end."""
+"""Which tests run, in which order, and how Hypothesis draws.
+
+The longest tests come first, so that no worker is left with one at the end.
+"""
 
 import os
 from pathlib import Path
 
+import pytest
+from hypothesis import configuration, settings
+
+from verif.quick import QUICK, is_quick
+
+ROOT = Path(__file__).resolve().parents[2]
+
 # Simulators run Python of their own, which finds the benches of `verif` by this.
-os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+os.environ["PYTHONPATH"] = str(ROOT)
+
+# The same examples in every run, unless a seed is given (then `make` gives it to Hypothesis too). There is no
+# deadline: how long an example takes says more about the machine than about the example.
+_SEEDED = bool(os.environ.get("COCOTB_RANDOM_SEED"))
+settings.register_profile("each", max_examples=60, deadline=None, derandomize=not _SEEDED, database=None)
+settings.register_profile("nightly", max_examples=2000, deadline=None, database=None)
+settings.load_profile("each")
+configuration.set_hypothesis_home_dir(ROOT / "build/hypothesis")
 
 _LONGEST_FIRST = (
     "test_fp.py",
@@ -27,18 +45,22 @@ _LONGEST_FIRST = (
 )
 
 
-def pytest_collection_modifyitems(config, items):
-    # A test of files that this machine does not have, one for each, is none: deselected, not skipped.
-    absent = [item for item in items if any(_empty(mark) for mark in item.iter_markers("skip"))]
-    config.hook.pytest_deselected(items=absent)
-    items[:] = [item for item in items if item not in absent]
+def pytest_ignore_collect(collection_path, config):
+    """Leaves files without a quick test alone where only those are wanted: reading them takes seconds."""
+    if config.option.markexpr == "quick" and collection_path.suffix == ".py":
+        names = [name for room in QUICK.values() for name in room]
+        return None if any(name.startswith(collection_path.name) for name in names) else True
+    return None
 
+
+def pytest_itemcollected(item):
+    if is_quick(item.nodeid):
+        item.add_marker(pytest.mark.quick)
+
+
+def pytest_collection_modifyitems(items):
     def turn(item):
         name = item.path.name
         return _LONGEST_FIRST.index(name) if name in _LONGEST_FIRST else len(_LONGEST_FIRST)
 
     items.sort(key=turn)
-
-
-def _empty(mark):
-    return mark.kwargs.get("reason", "").startswith("got empty parameter set")

@@ -32,6 +32,7 @@ def run_bank(simulator, folder, **kwargs):
     [
         ("icarus", 1_000_000),
         ("verilator", 10_000_000),
+        pytest.param("icarus", 20_000, id="icarus-quick"),
         pytest.param("icarus", 10_000_000, marks=pytest.mark.nightly),
     ],
 )

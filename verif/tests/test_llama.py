@@ -11,6 +11,7 @@ from mixpe.models.llama import Llama, LlamaConfig, matmul
 from mixpe.models.tokenizer import BOS, EOS, Tokenizer
 from mixpe.spec.errors import UserError
 from mixpe.support import data
+from verif.samples.data import models
 from verif.samples.models import shapes, write_model, write_tokenizer
 
 # dim, hidden, layers, heads, kv_heads, vocab (negative: a classifier of its own), seq_len
@@ -74,14 +75,9 @@ def naive_logits(path: Path, tokens: list[int]) -> np.ndarray:
     return np.array(logits)
 
 
-def real(relative: str) -> list[Path]:
-    """The file, if a data folder has it: nothing is fetched for a test."""
-    return [path for folder in data.folders() if (path := folder / relative).is_file()][:1]
-
-
-@pytest.fixture(params=[*MODELS, *(path.name for path in real(REAL))])
+@pytest.fixture(params=[*MODELS, *models()])
 def model_path(request, tmp_path) -> Path:
-    """Every synthetic model, and the real one where it is found."""
+    """Returns the path of every synthetic model, and of the real one."""
     name = request.param
     return write_model(tmp_path / name, MODELS[name]) if name in MODELS else data.find(REAL)
 
@@ -148,7 +144,7 @@ STORY = (
 )
 
 
-@pytest.mark.parametrize("source", ["synthetic", *(path.name for path in real(REAL) if real(REAL_TOKENS))])
+@pytest.mark.parametrize("source", ["synthetic", *models()])
 def test_text(source, tmp_path):
     """What a model says from BOS on, as text: of the real one, the known story."""
     if source == "synthetic":

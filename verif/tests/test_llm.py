@@ -13,12 +13,12 @@ from mixpe.models.load import load_model
 from mixpe.models.tokenizer import BOS, EOS, Tokenizer
 from mixpe.quant.packing import memory
 from mixpe.spec.errors import UserError
+from verif.samples.data import models
 from verif.samples.models import (
     STORY,
     VOCABULARY,
     FakeAccelerator,
     chain_model,
-    found_models,
     generated,
     tiny_model,
     write_tokenizer,
@@ -282,10 +282,10 @@ def test_seeds():
         sampler(1, -1)
 
 
-# The real model, where it is found: nothing is fetched for a test.
+# The real model.
 
 
-@pytest.mark.parametrize("name", found_models())
+@pytest.mark.parametrize("name", models())
 def test_quantized_to_eight_bits_it_tells_the_same_story(name):
     loaded = load_model(name)
     for engine in (

@@ -16,7 +16,8 @@ from mixpe.models.llama import Llama
 from mixpe.models.tokenizer import Tokenizer
 from mixpe.spec.array import Config
 from mixpe.spec.registers import Error
-from verif.samples.models import STORY, FakeAccelerator, found_models, generated, tiny_model
+from verif.samples.data import models
+from verif.samples.models import STORY, FakeAccelerator, generated, tiny_model
 from verif.samples.records import record as ppa_record
 
 
@@ -252,7 +253,7 @@ def test_the_verilog_says_the_same(mixpe, scheme):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", found_models())
+@pytest.mark.parametrize("name", models())
 def test_the_verilog_tells_the_story(mixpe, name):
     """64 tokens on the 16x16 core of the default options."""
     own = ("--model", name, "--prompt", "", "--tokens", "64")

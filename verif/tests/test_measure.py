@@ -9,14 +9,8 @@ from mixpe.ppa.designs import DESIGNS, QUICK, job, own
 from mixpe.ppa.elements import full_adders, make, stimulus
 from mixpe.ppa.measure import measure
 from mixpe.spec.array import DATAPATHS, Config
-from mixpe.support.data import LIBRARIES, find_library, folders
-
-HERE = [
-    name
-    for name, files in LIBRARIES.items()
-    if all(any((f / file).is_file() for f in folders()) for file in files)
-]
-"""Libraries in the data folder."""
+from mixpe.support.data import find_library
+from verif.samples.data import libraries
 
 # An INT8 `*` element with a 24-bit sum from Yosys alone (um2, ns), and the promised shares of its area for
 # one lane and for each of four.
@@ -81,50 +75,48 @@ ODD = Config(
     out_format="fp16",
 )
 
-# Of what no data folder has, there is nothing to test.
-if HERE:
 
-    @pytest.mark.parametrize("library", [name for name in HERE if name in BASELINES])
-    @pytest.mark.parametrize(("name", "lanes"), [("w4a8_booth", 1), ("w4a8_booth_l4", 4)])
-    def test_promised_area(name, lanes, library):
-        area, period, one, four = BASELINES[library]
-        (record,) = measure(job(DESIGNS[name], library, find_library(library), (None,)))
-        assert record["min_period_ns"] <= period
-        assert record["area_per_mac_um2"] <= area * (one if lanes == 1 else four)
-        assert record["area_um2"] == pytest.approx(
-            record["area_registers_um2"] + record["area_adders_um2"] + record["area_logic_um2"], rel=1e-4
-        )
-        assert sum(record["energy_breakdown_pj"].values()) == pytest.approx(
-            record["energy_pj_per_mac"], rel=1e-4
-        )
-
-    @pytest.mark.parametrize("library", [name for name in HERE if name in BASELINES])
-    def test_promised_area_of_w4a16(library):
-        """A quarter of the FP16 multiply-add element, which is itself smaller than others'."""
-        areas, periods = {}, {}
-        for name in ("w4a16_aligned13_booth_l4", "fp16_mac_fp32"):
-            (record,) = measure(job(DESIGNS[name], library, find_library(library), (None,)))
-            areas[name], periods[name] = record["area_per_mac_um2"], record["min_period_ns"]
-        ours, theirs = areas
-        assert areas[ours] <= 0.25 * areas[theirs]
-        assert periods[ours] <= periods[theirs]
-        if library == "sky130hd":
-            assert areas[theirs] < FP16_MAC
-
-    @pytest.mark.parametrize("library", HERE[:1])
-    @pytest.mark.parametrize(
-        "config",
-        [SMALL, pytest.param(FLOAT, marks=pytest.mark.nightly), pytest.param(ODD, marks=pytest.mark.nightly)],
-        ids=["small", "float", "odd"],
+@pytest.mark.parametrize("library", libraries(BASELINES))
+@pytest.mark.parametrize(("name", "lanes"), [("w4a8_booth", 1), ("w4a8_booth_l4", 4)])
+def test_promised_area(name, lanes, library):
+    area, period, one, four = BASELINES[library]
+    (record,) = measure(job(DESIGNS[name], library, find_library(library), (None,)))
+    assert record["min_period_ns"] <= period
+    assert record["area_per_mac_um2"] <= area * (one if lanes == 1 else four)
+    assert record["area_um2"] == pytest.approx(
+        record["area_registers_um2"] + record["area_adders_um2"] + record["area_logic_um2"], rel=1e-4
     )
-    def test_own_configuration(config, library):
-        """Element and array of a configuration that no list has."""
-        parts = []
-        for design in own(config):
-            (record,) = measure(job(design, library, find_library(library), (None,)))
-            assert record["kind"] == design.kind
-            assert 0 < record["energy_pj_per_mac"] < 1000
-            assert sum(record["area_breakdown_um2"].values()) == pytest.approx(record["area_um2"], rel=1e-3)
-            parts.append(set(record["area_breakdown_um2"]))
-        edge = {"aligner"} if config.scheme == "aligned" else set()
-        assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"} | edge
+    assert sum(record["energy_breakdown_pj"].values()) == pytest.approx(record["energy_pj_per_mac"], rel=1e-4)
+
+
+@pytest.mark.parametrize("library", libraries(BASELINES))
+def test_promised_area_of_w4a16(library):
+    """A quarter of the FP16 multiply-add element, which is itself smaller than others'."""
+    areas, periods = {}, {}
+    for name in ("w4a16_aligned13_booth_l4", "fp16_mac_fp32"):
+        (record,) = measure(job(DESIGNS[name], library, find_library(library), (None,)))
+        areas[name], periods[name] = record["area_per_mac_um2"], record["min_period_ns"]
+    ours, theirs = areas
+    assert areas[ours] <= 0.25 * areas[theirs]
+    assert periods[ours] <= periods[theirs]
+    if library == "sky130hd":
+        assert areas[theirs] < FP16_MAC
+
+
+@pytest.mark.parametrize("library", libraries(["sky130hd"]))
+@pytest.mark.parametrize(
+    "config",
+    [SMALL, pytest.param(FLOAT, marks=pytest.mark.nightly), pytest.param(ODD, marks=pytest.mark.nightly)],
+    ids=["small", "float", "odd"],
+)
+def test_own_configuration(config, library):
+    """Element and array of a configuration that no list has."""
+    parts = []
+    for design in own(config):
+        (record,) = measure(job(design, library, find_library(library), (None,)))
+        assert record["kind"] == design.kind
+        assert 0 < record["energy_pj_per_mac"] < 1000
+        assert sum(record["area_breakdown_um2"].values()) == pytest.approx(record["area_um2"], rel=1e-3)
+        parts.append(set(record["area_breakdown_um2"]))
+    edge = {"aligner"} if config.scheme == "aligned" else set()
+    assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"} | edge

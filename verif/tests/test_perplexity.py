@@ -15,7 +15,8 @@ from mixpe.models.llama import matmul
 from mixpe.models.load import load_model
 from mixpe.models.tokenizer import BOS, EOS
 from mixpe.spec.errors import UserError
-from verif.samples.models import chain_model, found_models, table_model, tiny_model
+from verif.samples.data import models
+from verif.samples.models import chain_model, table_model, tiny_model
 
 
 def test_uniform_model():
@@ -202,7 +203,7 @@ def test_a_mistake_is_one_line(mixpe, arguments, message):
     assert (status, out, err) == (2, "", f"mixpe: error: {message}\n")
 
 
-@pytest.mark.parametrize("name", found_models())
+@pytest.mark.parametrize("name", models())
 def test_perplexity_of_own_texts_is_that_of_the_entropy(name):
     """The mean of -log p of tokens drawn from p is the mean entropy of p, up to the draws' own deviation."""
     model, _ = load_model(name)
@@ -224,7 +225,7 @@ def test_perplexity_of_own_texts_is_that_of_the_entropy(name):
     assert 2 < found.value < 6
 
 
-@pytest.mark.parametrize("name", found_models())
+@pytest.mark.parametrize("name", models())
 def test_fewer_bits_cost_more(name):
     model, _ = load_model(name)
     texts = samples(model, 2, 128, 3)
