@@ -5,7 +5,10 @@ every datapath profits differently; energy is therefore measured on these, and t
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -26,12 +29,33 @@ LAYERS = ("layers.2.wq", "layers.2.w1", "layers.2.w2")
 
 _SEED = 0
 _SYNTHETIC_SHAPE = (16, 256, 64)  # M, K, N
-_WARMUP = 8
 
 CYCLES = 1500
-"""Of the simulation of a processing element, at most."""
+"""The greatest number of cycles for which a processing element is simulated."""
+WARMUP = 8
+"""Cycles at the beginning that count for no energy."""
 SUM_LAG = 2
 """Cycles from a group's last operands until its sum."""
+
+_files: ContextVar[tuple[Path, ...] | None] = ContextVar("files", default=None)
+
+
+def model_files() -> tuple[Path, ...]:
+    """Returns the files of the model that operands come from; none if they are not to be had."""
+    try:
+        return find(MODEL), find(TOKENIZER)
+    except UserError:
+        return ()
+
+
+@contextmanager
+def operand_files(files: tuple[Path, ...]) -> Iterator[None]:
+    """Takes operands from these `model_files` meanwhile, instead of looking for them."""
+    token = _files.set(files)
+    try:
+        yield
+    finally:
+        _files.reset(token)
 
 
 @dataclass(frozen=True)
@@ -55,7 +79,7 @@ class Operands:
 
 
 def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str = PROMPT) -> Operands:
-    """The named linear layers of stories260K as they run while it reads `prompt`, quantized for `config`.
+    """Returns linear layers of stories260K as they run while it reads `prompt`, quantized for `config`.
 
     Weights are quantized per group of `config.group` along K and column, activations per token. Without the
     model's files (and without a network to fetch them from): Gaussian weights and activations of a fixed
@@ -63,13 +87,14 @@ def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str =
     """
     acts = f"A{config.act_bits} per token" if config.act_format == "int" else str(config.act_code)
     quantized = f"W{config.weight_bits} group {config.group}, {acts}"
-    try:
-        model, tokenizer = find(MODEL), find(TOKENIZER)
-    except UserError:
+    found = _files.get()
+    files = model_files() if found is None else found
+    if not files:
         rng = np.random.default_rng(_SEED)
         m, k, n = _SYNTHETIC_SHAPE
         layer = _quantized("gaussian", rng.standard_normal((m, k)), rng.standard_normal((k, n)), config)
         return Operands((layer,), f"synthetic Gaussian, seed {_SEED}, {quantized}")
+    model, tokenizer = files
     recorded = _recorded(Llama.load(model), tokenizer, prompt)
     if missing := [name for name in layers if name not in recorded]:
         raise UserError(f"layer must be one of {', '.join(recorded)}, not {missing[0]!r}")
@@ -77,7 +102,7 @@ def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str =
     return Operands(own, f'stories260K {", ".join(layers)}, prompt "{prompt}", {quantized}')
 
 
-def _recorded(model: Llama, tokenizer, prompt: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _recorded(model: Llama, tokenizer: Path, prompt: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     layers: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def linear(name: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -234,10 +259,10 @@ def walk_stimulus(
         played[name] = [*[0] * before, *values, *[0] * (wait - before + SUM_LAG)]
     return Stimulus(
         inputs=played | {"group_end": group_end.tolist()},
-        warmup=_WARMUP,
+        warmup=WARMUP,
         expected={"sum": due},
         description=f"{operands.description}; one PE, {len(walk)} cycles, {len(ends)} groups",
-        macs=int(walk.useful[_WARMUP - wait :].sum()),
+        macs=int(walk.useful[WARMUP - wait :].sum()),
     )
 
 
