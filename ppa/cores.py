@@ -1,11 +1,10 @@
 """Measures the area of an accelerator core by block, and what all records say of tools and files."""
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..gen.write import design_verilog
 from ..synth.flow import Recipe, synthesize
@@ -68,13 +67,17 @@ def liberty_sources(library: Library) -> tuple[LibertySource, ...]:
 
 def rounded(value: Held) -> Held:
     """Returns `value` with six digits of every float in it: more say nothing, and differ between machines."""
-    made: Any = value
-    if isinstance(made, float):
-        return float(f"{made:.6g}")  # type: ignore[return-value]
-    if isinstance(made, Mapping):
-        return {name: rounded(own) for name, own in made.items()}  # type: ignore[return-value]
-    if isinstance(made, tuple):
-        return tuple(rounded(own) for own in made)  # type: ignore[return-value]
-    if is_dataclass(made):
-        return replace(made, **{field.name: rounded(getattr(made, field.name)) for field in fields(made)})
+    return cast(Held, _rounded(value))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {name: _rounded(own) for name, own in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_rounded(own) for own in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {field.name: _rounded(getattr(value, field.name)) for field in fields(value)}
+        return replace(value, **changed)
     return value

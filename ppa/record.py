@@ -85,9 +85,9 @@ class Record:
     temperature_c: float | None
     target_ns: float | None
     area_um2: float
-    area_registers_um2: float | None
-    area_adders_um2: float | None
-    area_logic_um2: float | None
+    area_registers_um2: float
+    area_adders_um2: float
+    area_logic_um2: float
     min_period_ns: float
     critical_path: str
     energy_pj_per_mac: float
@@ -230,8 +230,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         kinds = [inner[0]] * len(value) if inner[1:] == (...,) else inner
         if len(kinds) == len(value):
             return tuple(_value(own, each, where) for own, each in zip(kinds, value, strict=True))
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
-        return float(value)
+    if kind is float and type(value) in (int, float) and math.isfinite(number := cast(float, value)):
+        return float(number)
     if kind in (bool, int, str) and type(value) is kind:
         return value
     allowed = f"one of {', '.join(map(str, inner))}" if origin is Literal else _words(kind)

@@ -8,6 +8,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 from distributed import Client, Future, LocalCluster, wait
 from distributed.scheduler import KilledWorker
@@ -79,7 +80,7 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
             n_workers=1,
             threads_per_worker=workers,
             processes=False,
-            dashboard_address=None,
+            dashboard_address=None,  # type: ignore[arg-type]  # none at all
             local_directory=folder,
             memory_limit=0,
             silence_logs=logging.CRITICAL,
@@ -127,7 +128,7 @@ class _Run:
         """Does all jobs, no more at a time than there are threads and the user allows."""
         noted = False
         while self._waiting or self._under_way:
-            threads = sum(self._client.nthreads().values())
+            threads = sum(cast(dict[str, int], self._client.nthreads()).values())
             if not threads and not noted and note:
                 noted = True
                 note(f"waiting for workers of {self._scheduler}")
@@ -139,9 +140,8 @@ class _Run:
                 time.sleep(_POLL_SECONDS)
                 continue
             with suppress(TimeoutError):
-                for future in wait(
-                    [*self._under_way], timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED"
-                ).done:
+                ended: Any = wait([*self._under_way], timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
+                for future in ended.done:
                     self._finish(future)
 
     def _tell_changes(self) -> None:

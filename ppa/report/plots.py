@@ -138,7 +138,7 @@ def _area(axes: "Axes", records: Sequence[Record], title: str, point: OperatingP
         if chosen.kind == "array":
             parts = chosen.area_breakdown_um2
         macs = chosen.macs_per_cycle
-        bars[name] = {part: area / macs for part, area in parts.items() if area is not None}
+        bars[name] = {part: area / macs for part, area in parts.items()}
     _stacked(axes, bars, "area per MAC (um²)", f"Area, {point.label}: {title}")
 
 

@@ -40,12 +40,11 @@ def _comparison_lines(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(
-        title=Text(title, style="table.title"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1)
-    )
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Group:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1))
     for number_, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number_ else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, row))
-    return table
+    # Not the table's own title, which would be broken to the width of its columns.
+    return Group(Text(title, style="table.title"), table)

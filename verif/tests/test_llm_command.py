@@ -10,11 +10,11 @@ import pytest
 from mixpe.cli.main import main
 from mixpe.driver.command import CommandError
 from mixpe.llm import energy
-from mixpe.ppa.record import to_json
 from mixpe.llm.engine import FloatEngine, GoldenEngine, array_config
 from mixpe.llm.generate import sampler
 from mixpe.models.llama import Llama
 from mixpe.models.tokenizer import Tokenizer
+from mixpe.ppa.record import to_json
 from mixpe.spec.array import Config
 from mixpe.spec.registers import Error
 from verif.samples.models import STORY, FakeAccelerator, found_models, generated, tiny_model
