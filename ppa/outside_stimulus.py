@@ -15,7 +15,7 @@ def outside_stimulus(outside: Outside) -> Stimulus:
     """Returns the stimulus of at most `CYCLES` cycles: a reset, then groups of real operands, back to back.
 
     With a port `clear`, a cycle without operands begins every group; with `first` or `last`, the port is 1
-    beside the first or the last operands. Without `first` and `clear` the sum runs on over all groups.
+    beside the first or the last operands. Without any of the three the sum runs on over all groups.
     """
     description, config = outside.description, outside.config
     operands = layer_operands(config)
@@ -101,7 +101,7 @@ def _expected(
         return {}
     if description.arithmetic == "integer":
         sums = walk.sums(walk.acts)
-        if not {"first", "clear"} & description.ports.keys():
+        if not {"first", "last", "clear"} & description.ports.keys():
             sums = np.cumsum(np.array(sums, dtype=object)).tolist()
     else:
         fp16 = description.arithmetic == "fp16"
