@@ -35,7 +35,7 @@ class Design:
 
     @property
     def config(self) -> Config:
-        """The configuration of which the design is built."""
+        """Returns the configuration of which the design is built."""
         return self.built.config
 
 
@@ -115,7 +115,7 @@ def _int8() -> list[Design]:
 
 
 def _others() -> list[Design]:
-    """Other people's ideas (`mixpe.hw.baselines.integer`)."""
+    """Returns other people's ideas (`mixpe.hw.baselines.integer`)."""
     found = []
     for datapath in ("booth", "carry_save"):
         for pipelined in (False, True):
@@ -133,7 +133,7 @@ def _others() -> list[Design]:
 
 
 def _w4a16() -> list[Design]:
-    """FP16 activations: aligned, multiplied as they are, and the multiply-add PEs that they replace."""
+    """Returns PEs for FP16 activations: aligned, multiplied as they are, and multiply-adds as opponents."""
     found = []
     for bits, words in _ALIGN_BITS.items():
         for datapath in ("booth", "carry_save"):

@@ -116,7 +116,7 @@ def _float_stimulus(design: Design) -> Stimulus:
 
 
 def _resolved(made: Stimulus, config: Config) -> Stimulus:
-    """`made` for a configuration whose element drains carries apart: what is checked is the sum with them."""
+    """Returns `made` with carries added to the sum, where the element drains them apart."""
     if not config.carry_columns:
         return made
     carries = enumerate(config.carry_columns)
@@ -128,7 +128,7 @@ def _resolved(made: Stimulus, config: Config) -> Stimulus:
 
 
 def _dequantized_stimulus(design: Design) -> Stimulus:
-    """Unsigned codes with zero points; integer group scales, the largest that keep weights within INT8."""
+    """Returns unsigned codes with zero points, and the largest integer scales that keep weights in INT8."""
     config = design.config
     int8 = replace(config, weight_bits=8, weight_signed=True, zero_point=False)
     operands = layer_operands(replace(config, weight_signed=False, zero_point=True))
@@ -166,7 +166,7 @@ def _dequantized_stimulus(design: Design) -> Stimulus:
 
 
 def _fused_stimulus(design: Design, weight_bits: int, act_bits: int) -> Stimulus:
-    """Operands of these widths, as many a cycle as the bricks take."""
+    """Returns operands of these widths, as many a cycle as the bricks take."""
     products = fusion_products(weight_bits, act_bits)
     config = replace(design.config, weight_bits=weight_bits, act_bits=act_bits, lanes=products)
     operands = layer_operands(config)
@@ -199,7 +199,7 @@ class ArrayBench:
 
 
 def array_bench(design: Design, period_ns: float) -> ArrayBench:
-    """Two tiles of a real layer, from the first beat in to the last one out; K is that of the layer."""
+    """Returns two tiles of a real layer, from the first beat in to the last one out; K is the layer's."""
     config = design.config
     operands = layer_operands(config, layers=(_ARRAY_LAYER,), prompt=_ARRAY_PROMPT)
     layer = operands.layers[0]
@@ -224,7 +224,7 @@ def array_bench(design: Design, period_ns: float) -> ArrayBench:
 
 
 def full_adders(design: Design) -> tuple[int | None, int | None]:
-    """Full adders of the design's bit heap, and their least possible number; None where it has no heap."""
+    """Returns the full adders of the design's bit heap, and their least number; None without a heap."""
     plain = design.built.element in ("pe", "array") and design.config.scheme != "fp_mac"
     found = compression(design.config) if plain else None
     return (found.full_adders, found.floor) if found else (None, None)

@@ -126,7 +126,7 @@ def _quantized(name: str, x: np.ndarray, w: np.ndarray, config: Config) -> Layer
 
 
 def port_values(lanes: np.ndarray, bits: int, recode: Callable[[int], int] | None = None) -> list[int]:
-    """Integers [cycles, lanes] as one port's bit pattern per cycle, lane 0 in the low bits.
+    """Returns integers [cycles, lanes] as one port's bit pattern per cycle, lane 0 in the low bits.
 
     A lane takes `bits` bits: the integer in two's complement, or what `recode` makes of it.
     """
@@ -168,24 +168,24 @@ class Walk:
         return len(self.useful)
 
     def beats(self) -> Iterator[slice]:
-        """The beats of each group."""
+        """Yields the beats of each group."""
         for group in self.groups:
             yield slice(group.first, group.first + group.beats)
 
     def integers(self, config: Config) -> np.ndarray:
-        """The activations as integers: themselves, or aligned group by group."""
+        """Returns the activations as integers: themselves, or aligned group by group."""
         if config.scheme == "integer":
             return self.acts.astype(np.int64)
         parts = [align(self.acts[own].reshape(1, -1), config).integers for own in self.beats()]
         return np.concatenate([part.reshape(-1, config.lanes) for part in parts])
 
     def sums(self, acts: np.ndarray) -> list[int]:
-        """The exact sum of each group's weights times `acts`, integers [beats, lanes]."""
+        """Returns the exact sum of each group's weights times `acts`, integers [beats, lanes]."""
         return [int((self.weights[own] * acts[own]).sum()) for own in self.beats()]
 
 
 def pe_walk(config: Config, operands: Operands, beats: int) -> Walk:
-    """A random walk through the layers' outputs (m, n), whole groups of at most `beats` beats in all.
+    """Returns a random walk through the layers' outputs (m, n): whole groups, at most `beats` beats in all.
 
     Every beat has `config.lanes` weights and activations in ascending k. The same arguments give the same
     walk. Raises `UserError` where not even one group has room.
@@ -219,7 +219,7 @@ def pe_stimulus(
     recode: Callable[[int], int] | None = None,
     recoded_bits: int | None = None,
 ) -> Stimulus:
-    """Operands of one PE (`hw.pe.PE`): the `pe_walk` of at most `cycles` cycles, with the last sum's.
+    """Returns operands of one PE: the `pe_walk` of at most `cycles` cycles, with the last sum's.
 
     `Stimulus.macs` counts products without padding lanes; the sums are computed here from the integers.
     `recode` makes a weight's `recoded_bits` port bits from the signed weight, for datapaths that recode at
@@ -242,7 +242,7 @@ def walk_stimulus(
     operands: Operands,
     early: Collection[str] = (),
 ) -> Stimulus:
-    """The stimulus that plays a walk: `inputs` are the operand ports' bit patterns, beat by beat.
+    """Returns the stimulus that plays a walk: `inputs` are the operand ports' bit patterns, beat by beat.
 
     `sums`: of each group, due on the port `sum` modulo 2**`sum_bits`. `early`: ports that get their operands
     a cycle before the others, of elements with a register behind them.
@@ -267,7 +267,7 @@ def walk_stimulus(
 
 
 def _groups(config: Config, operands: Operands) -> Iterator[tuple[int, int, int, np.ndarray, np.ndarray]]:
-    """Layer, column, first k, signed weights and activations of one group after the other, without end."""
+    """Yields layer, column, first k, signed weights and activations of group after group, without end."""
     rng = np.random.default_rng(_SEED)
     while True:
         for index, layer in enumerate(operands.layers):

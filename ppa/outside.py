@@ -46,7 +46,7 @@ class Description:
 
     @property
     def operand_bits(self) -> dict[str, int]:
-        """The width of each operand port: all lanes, lane 0 in the low bits."""
+        """Returns the width of each operand port: all lanes, lane 0 in the low bits."""
         weight = 16 if self.arithmetic == "fp16" else self.config.weight_bits
         lanes = self.config.lanes
         return {"weights": lanes * weight, "activations": lanes * self.config.act_bits}
@@ -67,17 +67,17 @@ class Outside:
 
     @property
     def name(self) -> str:
-        """The design's name."""
+        """Returns the design's name."""
         return self.description.name
 
     @property
     def title(self) -> str:
-        """What the design is, in words."""
+        """Says what the design is."""
         return self.description.title
 
     @property
     def config(self) -> Config:
-        """Formats, group and lanes; the other fields mean nothing."""
+        """Returns formats, group and lanes; the other fields mean nothing."""
         return self.description.config
 
 

@@ -48,7 +48,7 @@ def code_hash(text: str) -> str:
 
 
 def _is_text(line: ast.AST) -> bool:
-    """Whether a statement is nothing but text: a docstring of a module, class, function or name."""
+    """Tells whether a statement is nothing but text: a docstring of a module, class, function or name."""
     return (
         isinstance(line, ast.Expr)
         and isinstance(line.value, ast.Constant)

@@ -36,12 +36,12 @@ class Job:
 
     @property
     def title(self) -> str:
-        """The design and the library, for progress and errors."""
+        """Returns the names of design and library, for progress and errors."""
         return f"{self.design.name} with {self.library}"
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All files that the job reads."""
+        """Returns all files that the job reads."""
         return (*self.sources, *self.operands)
 
     def placed(self, places: Mapping[str, str]) -> "Job":

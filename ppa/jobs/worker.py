@@ -55,7 +55,9 @@ class Files(WorkerPlugin):
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002
         """Removes the files."""
         _places.pop(self._run, None)
-        _ended.discard(self._run)
+        with _lock:
+            _ended.discard(self._run)
+            _children.pop(self._run, None)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -87,7 +89,7 @@ def work(run: str, payload: bytes, expected: Mapping[str, str]) -> Outcome:
                 child.wait()
         finally:
             with _lock:
-                _children[run].discard(child)
+                _children.get(run, set()).discard(child)
         if run in _ended:
             return {"kind": "interrupted"}
         if answer and not child.returncode:
@@ -109,7 +111,7 @@ def _difference(name: str, expected: Mapping[str, str]) -> str:
 def _start(run: str, errors: IO[bytes]) -> subprocess.Popen | None:
     """Starts the process of a job; None if the run has been given up."""
     with _lock:
-        if run in _ended:
+        if run in _ended or run not in _places:
             return None
         child = subprocess.Popen(
             [sys.executable, "-m", _CHILD],
@@ -127,8 +129,7 @@ def give_up(run: str) -> None:
     """Ends all processes of a run here, and starts none any more; returns when they are gone."""
     with _lock:
         _ended.add(run)
-        children = list(_children.pop(run, set()))
-        _children[run] = set()
+        children = list(_children.get(run, ()))
     for child in children:
         child.terminate()
     for child in children:

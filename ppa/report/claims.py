@@ -134,14 +134,14 @@ class Comparison:
 
     @property
     def clock(self) -> str:
-        """At which points the two stand, in words."""
+        """Says at which points the two stand."""
         if self.period_ns is None:
             return "each at its least area x delay x energy"
         return f"each at its least area x energy, at the {self.claim.reference_name}'s period"
 
     @property
     def area_ratio(self) -> float:
-        """How many times the opponent's area efficiency."""
+        """Returns our area efficiency over the opponent's."""
         ours, theirs = (
             area_efficiency(point, self.period_ns or point.min_period_ns)
             for point in (self.ours, self.theirs)
@@ -150,12 +150,12 @@ class Comparison:
 
     @property
     def power_ratio(self) -> float:
-        """How many times the opponent's power efficiency."""
+        """Returns our power efficiency over the opponent's."""
         return power_efficiency(self.ours) / power_efficiency(self.theirs)
 
     @property
     def ratio(self) -> float:
-        """Area efficiency times power efficiency, over the opponent's."""
+        """Returns area efficiency times power efficiency, over the opponent's."""
         return self.area_ratio * self.power_ratio
 
 

@@ -112,7 +112,7 @@ def _area_delay(axes: "Axes", records: Sequence[Record], title: str, _point: Ope
 
 
 def _mark(axis: "Axis", values: Sequence[float]) -> None:
-    """Plain numbers along a logarithmic axis, also where it spans less than a decade."""
+    """Writes plain numbers along a logarithmic axis, also where it spans less than a decade."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     wide = max(values) > 6 * min(values)
@@ -149,7 +149,7 @@ def _chosen(records: Sequence[Record], point: OperatingPoint) -> Iterator[tuple[
 
 
 def _stacked(axes: "Axes", bars: dict[str, dict[str, float]], label: str, title: str) -> None:
-    """A horizontal bar for each design, the first on top, with its sum at the end."""
+    """Draws a horizontal bar for each design, the first on top, with its sum at the end."""
     names = list(bars)
     ends = [0.0] * len(names)
     for turn, part in enumerate(dict.fromkeys(part for parts in bars.values() for part in parts)):
@@ -177,7 +177,7 @@ _PLOTS: dict[str, Callable[["Axes", Sequence[Record], str, OperatingPoint], None
 
 
 def _save(figure: "Figure", path: Path, state: str) -> None:
-    """Aside first, then renamed."""
+    """Writes aside first, then renames."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".plot-") as folder:

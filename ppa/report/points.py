@@ -53,7 +53,7 @@ class OperatingPoint:
 
     @property
     def label(self) -> str:
-        """The words that every table shown at this point has in its heading."""
+        """Returns the words that every table shown at this point has in its heading."""
         words = {
             Aim.PRODUCT: "least area x delay x energy",
             Aim.AREA: "least area",

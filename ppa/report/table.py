@@ -23,7 +23,7 @@ class Row:
 
     @property
     def ratios(self) -> tuple[float, float, float, float] | None:
-        """Area, period, energy, and the product of the three, over the baseline's; below 1 is better."""
+        """Returns area, period, energy and their product over the baseline's; below 1 is better."""
         if not self.point or not self.base:
             return None
         mine, other = self.point, self.base

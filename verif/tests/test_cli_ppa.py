@@ -175,6 +175,10 @@ def test_choice_of_designs_and_targets(ppa, measured):
 def test_quick(ppa, measured):
     assert ppa("--quick", "--lib", "one.lib")[0] == 0
     assert names(measured) == [("int8_multiplier", "one"), ("w4a8", "one")]
+    measured.clear()
+    assert ppa("--quick", "--lib", "two.lib", "--group", "64")[0] == 0
+    own = [("w4a8_16x16_g64_pe", "two"), ("w4a8_16x16_g64_array", "two")]
+    assert names(measured) == [("int8_multiplier", "two"), ("w4a8", "two"), *own]
 
 
 def test_default_libraries(ppa, measured, tmp_path, monkeypatch):
