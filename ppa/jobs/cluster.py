@@ -80,7 +80,10 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
             n_workers=1,
             threads_per_worker=workers,
             processes=False,
-            dashboard_address=None,  # type: ignore[arg-type]  # none at all
+            # In this process: no port takes jobs. What Dask serves besides is on free ports of loopback.
+            protocol="inproc://",
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            worker_dashboard_address="127.0.0.1:0",
             local_directory=folder,
             memory_limit=0,
             silence_logs=logging.CRITICAL,
