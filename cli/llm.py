@@ -18,6 +18,7 @@ from ..llm.generate import Generation, sampler
 from ..llm.report import lines, macs_per_token, record, tables
 from ..models.llama import Llama
 from ..models.load import DEFAULT_MODEL, load_model
+from ..ppa.record import AnyRecord, read_report
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
@@ -163,10 +164,10 @@ def _core(source: str, fields: dict[str, Any]) -> CoreConfig:
     return core
 
 
-def _energy_records(file: Path | None) -> list[energy.Record] | None:
+def _energy_records(file: Path | None) -> list[AnyRecord] | None:
     """The records of the report that is named, or of the newest one; None if there is none."""
     path = file or energy.newest_report()
-    return energy.read_report(path) if path else None
+    return read_report(path) if path else None
 
 
 @contextmanager

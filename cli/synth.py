@@ -13,7 +13,8 @@ from ..support.data import find_library
 from ..support.files import write_file
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import read_library
-from ..synth.report import parts, records, table, to_json
+from ..synth.parts import parts
+from ..synth.report import records, table, to_json
 from ..synth.yosys import require_yosys
 from .options import HELP, DesignCommand, config_options, out_dir_option
 
@@ -35,6 +36,9 @@ def synth(
     config: Config | CoreConfig, lib: str | None, flatten: bool, booth: bool, out_dir: Path | None
 ) -> None:
     """Count cells and area of a design's modules with Yosys; write synth.json.
+
+    The column `all per MAC` is what all instances of a module take together for each product per cycle:
+    the elements' share of an array, its dequantizers' share, and so on.
 
     On-chip memories of a core are listed with their sizes: a chip takes them from a memory compiler, so they
     count as no cells and no area.

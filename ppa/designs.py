@@ -1,20 +1,19 @@
 """The designs that `mixpe ppa` measures: MixPE's elements and arrays, and what they must beat."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ..hw.baselines.integer import fusion_products
 from ..spec.array import Config
-from .jobs import Job
+from ..spec.core import CoreConfig
+from .jobs.job import Job
+from .operands import model_files
+from .outside import Outside
+from .record import Built, Element, Kind, Role
 
-Element = Literal[
-    "pe", "dequantize_first", "bit_fusion", "float_mac", "float_mac_fp16", "dequantize_first_float", "array"
-]
-Role = Literal["mixpe", "baseline"]
-
-SHARES = {"pe": (0.75, 0.5), "array": ()}
+SHARES: dict[Kind, tuple[float, ...]] = {"pe": (0.75, 0.5), "array": ()}
 """Shares of the period at least area, by kind: where the curve goes if the user names no target."""
 
 
@@ -23,30 +22,34 @@ class Design:
     """One line of the report.
 
     kind: "pe", or "array": the whole top with skew, drain and dequantizers.
-    role: "mixpe", or "baseline".
-    element: what is built of `config` (`mixpe.ppa.elements`). bricks: of "bit_fusion", the bits of weights
-        and activations that it multiplies. pipelined: of elements that dequantize first, a register
-        between that and the multiplication.
+    role: "mixpe", "baseline", or "competitor": one from outside this package.
+    built: what is measured. outside: its Verilog, where it is a competitor's.
     """
 
     name: str
     title: str
-    kind: Literal["pe", "array"]
+    kind: Kind
     role: Role
-    config: Config
-    element: Element = "pe"
-    bricks: tuple[int, int] | None = None
-    pipelined: bool = False
+    built: Built
+    outside: Outside | None = None
 
     @property
-    def configuration(self) -> dict[str, Any]:
-        """For the record: the configuration's fields, and what is built of it."""
-        return {
-            **asdict(self.config),
-            "element": self.element,
-            "bricks": self.bricks,
-            "pipelined": self.pipelined,
-        }
+    def config(self) -> Config:
+        """Returns the configuration of which the design is built."""
+        return self.built.config
+
+
+@dataclass(frozen=True)
+class CoreDesign:
+    """An accelerator core, whose area is measured block by block."""
+
+    name: str
+    title: str
+    config: CoreConfig
+    kind: Literal["core"] = "core"
+
+
+AnyDesign = Design | CoreDesign
 
 
 # Both formats with the same lanes, so that the best of each compare.
@@ -77,7 +80,7 @@ def _pe(
     **fields: Any,
 ) -> Design:
     config = Config(name=name, rows=1, cols=1, **fields)
-    return Design(name, title, "pe", role, config, element, pipelined=pipelined)
+    return Design(name, title, "pe", role, Built(config, element, pipelined=pipelined))
 
 
 def _l(lanes: int) -> str:
@@ -112,7 +115,7 @@ def _int8() -> list[Design]:
 
 
 def _others() -> list[Design]:
-    """Other people's ideas (`mixpe.hw.baselines.integer`)."""
+    """Returns other people's ideas (`mixpe.hw.baselines.integer`)."""
     found = []
     for datapath in ("booth", "carry_save"):
         for pipelined in (False, True):
@@ -125,12 +128,12 @@ def _others() -> list[Design]:
         name = f"bit_fusion_w{bits[0]}a{bits[1]}"
         title = f"Bit Fusion, {fusion_products(*bits)} x W{bits[0]}A{bits[1]}"
         made = _pe(name, title, "baseline", "bit_fusion", weight_bits=8, datapath="bit_heap")
-        found.append(replace(made, bricks=bits))
+        found.append(replace(made, built=replace(made.built, bricks=bits)))
     return found
 
 
 def _w4a16() -> list[Design]:
-    """FP16 activations: aligned, multiplied as they are, and the multiply-add PEs that they replace."""
+    """Returns PEs for FP16 activations: aligned, multiplied as they are, and multiply-adds as opponents."""
     found = []
     for bits, words in _ALIGN_BITS.items():
         for datapath in ("booth", "carry_save"):
@@ -185,7 +188,8 @@ def _arrays() -> list[Design]:
         for kind, words, role, fields in kinds:
             name = f"array_{kind}_{size}x{size}"
             config = Config(name=name, rows=size, cols=size, **fields)
-            found.append(Design(name, f"{words}, {size}x{size} array", "array", role, config, "array"))
+            title = f"{words}, {size}x{size} array"
+            found.append(Design(name, title, "array", role, Built(config, "array")))
     return found
 
 
@@ -207,21 +211,31 @@ QUICK: tuple[str, ...] = (
 and FP16 activations in both schemes with their opponents."""
 
 
-def own(config: Config) -> list[Design]:
-    """The processing element and the array of a user's configuration."""
-    role = "mixpe"
+def own(config: Config | CoreConfig) -> list[AnyDesign]:
+    """Returns what is measured of a user's configuration.
+
+    Of an array, the processing element and the whole. Of a core, those two of its array, and its own blocks.
+    """
+    if isinstance(config, CoreConfig):
+        return [*own(config.array), CoreDesign(config.name, f"{config.name}, core", config)]
+    element = replace(config, rows=1, cols=1)
     return [
-        Design(f"{config.name}_pe", f"{config.name}, element", "pe", role, replace(config, rows=1, cols=1)),
-        Design(f"{config.name}_array", f"{config.name}, array", "array", role, config, element="array"),
+        Design(f"{config.name}_pe", f"{config.name}, element", "pe", "mixpe", Built(element)),
+        Design(f"{config.name}_array", f"{config.name}, array", "array", "mixpe", Built(config, "array")),
     ]
 
 
+def outside(found: Outside) -> Design:
+    """Returns the design of a competitor from outside this package."""
+    return Design(found.name, found.title, "pe", "competitor", Built(found.config, "outside"), found)
+
+
 def job(
-    design: Design, library: str, sources: Sequence[Path], targets: tuple[float | None, ...] | None
+    design: AnyDesign, library: str, sources: Sequence[Path], targets: tuple[float | None, ...] | None
 ) -> Job:
-    """The measurement of `design` with the library of the Liberty files `sources`.
+    """Returns the measurement of `design` with the library of the Liberty files `sources`.
 
     `targets`: periods in ns to synthesize for, None among them: for area. None: for area, and for `SHARES` of
     the period which that gives.
     """
-    return Job(design, library, tuple(sources), targets or ())
+    return Job(design, library, tuple(sources), targets or (), model_files())

@@ -30,9 +30,10 @@ from ..spec.array import Config
 from ..spec.formats.numbers import FP16, FP32
 from ..spec.schemes.integer import RECODED
 from ..synth.simulate.gates import Stimulus
-from .designs import Design
+from .designs import AnyDesign, CoreDesign, Design
 from .float_stimuli import dequantize_first_stimulus, float_mac_stimulus, fp_mac_stimulus
 from .operands import CYCLES, SUM_LAG, layer_operands, pe_stimulus, pe_walk, port_values, walk_stimulus
+from .outside_stimulus import outside_stimulus
 
 _ARRAY_LAYER = "layers.2.w2"
 _ARRAY_TILES = 2
@@ -53,37 +54,46 @@ class Made:
 
 
 def make(design: Design) -> Made:
-    """The design's Verilog."""
+    """Returns the design's Verilog."""
+    if design.outside:
+        return Made(design.outside.top, design.outside.verilog, design.outside.config.lanes)
     config, name = design.config, design.config.name
-    if design.element == "array":
+    if design.built.element == "array":
         return Made(name, design_verilog(config), config.rows * config.cols * config.lanes)
-    macs = fusion_products(*design.bricks) if design.bricks else config.lanes
-    return Made(name, convert(name, lambda modules: _ELEMENTS[design.element](design, modules)), macs)
+    macs = fusion_products(*design.built.bricks) if design.built.bricks else config.lanes
+    return Made(name, convert(name, lambda modules: _ELEMENTS[design.built.element](design, modules)), macs)
 
 
 _ELEMENTS: dict[str, Callable[[Design, Modules], wiring.Component]] = {
     "pe": lambda design, modules: circuits(design.config, modules).element(),
     "dequantize_first": lambda design, modules: DequantizeFirstPE(
-        design.config, modules, pipelined=design.pipelined
+        design.config, modules, pipelined=design.built.pipelined
     ),
     "bit_fusion": lambda design, modules: BitFusionPE(design.config, modules),
-    "float_mac": lambda design, modules: FloatMacPE(design.config, modules, pipelined=design.pipelined),
+    "float_mac": lambda design, modules: FloatMacPE(design.config, modules, pipelined=design.built.pipelined),
     "float_mac_fp16": lambda design, modules: FloatMacPE(design.config, modules, out=FP16),
     "dequantize_first_float": lambda design, modules: DequantizeFirstFloatPE(
-        design.config, modules, pipelined=design.pipelined
+        design.config, modules, pipelined=design.built.pipelined
     ),
 }
-"""What is built of a design's configuration."""
+"""Builds each element of a design's configuration."""
+
+
+def verilog(design: AnyDesign) -> str:
+    """Returns the Verilog that stands for a design in the cache."""
+    return design_verilog(design.config) if isinstance(design, CoreDesign) else make(design).verilog
 
 
 def stimulus(design: Design) -> Stimulus:
-    """Real operands for a processing element, with the sums they must give."""
+    """Returns real operands for a processing element, with the sums they must give."""
+    if design.outside:
+        return outside_stimulus(design.outside)
     if design.config.scheme.name == "fp_mac":
         return _float_stimulus(design)
-    if design.element == "dequantize_first":
+    if design.built.element == "dequantize_first":
         return _dequantized_stimulus(design)
-    if design.bricks:
-        return _fused_stimulus(design, *design.bricks)
+    if design.built.bricks:
+        return _fused_stimulus(design, *design.built.bricks)
     config = design.config
     operands = layer_operands(config)
     if config.datapath not in RECODED:
@@ -98,16 +108,16 @@ def stimulus(design: Design) -> Stimulus:
 
 
 def _float_stimulus(design: Design) -> Stimulus:
-    if design.element == "pe":
+    if design.built.element == "pe":
         return fp_mac_stimulus(design.config)
-    total = float_total(design.config, FP16 if design.element == "float_mac_fp16" else FP32)
-    if design.element == "dequantize_first_float":
-        return dequantize_first_stimulus(design.config, total, WEIGHT_PORTS if design.pipelined else ())
-    return float_mac_stimulus(design.config, total, FACTOR_PORTS if design.pipelined else ())
+    total = float_total(design.config, FP16 if design.built.element == "float_mac_fp16" else FP32)
+    if design.built.element == "dequantize_first_float":
+        return dequantize_first_stimulus(design.config, total, WEIGHT_PORTS if design.built.pipelined else ())
+    return float_mac_stimulus(design.config, total, FACTOR_PORTS if design.built.pipelined else ())
 
 
 def _resolved(made: Stimulus, config: Config) -> Stimulus:
-    """`made` for a configuration whose element drains carries apart: what is checked is the sum with them."""
+    """Returns `made` with carries added to the sum, where the element drains them apart."""
     if not config.carry_columns:
         return made
     carries = enumerate(config.carry_columns)
@@ -119,7 +129,7 @@ def _resolved(made: Stimulus, config: Config) -> Stimulus:
 
 
 def _dequantized_stimulus(design: Design) -> Stimulus:
-    """Unsigned codes with zero points; integer group scales, the largest that keep weights within INT8."""
+    """Returns unsigned codes with zero points, and the largest integer scales that keep weights in INT8."""
     config = design.config
     int8 = replace(config, weight_bits=8, weight_signed=True, zero_point=False)
     operands = layer_operands(replace(config, weight_signed=False, zero_point=True))
@@ -151,13 +161,13 @@ def _dequantized_stimulus(design: Design) -> Stimulus:
         "zeros": port_values(held["zeros"], ZERO_BITS),
         "scales": port_values(held["scales"], SCALE_BITS),
     }
-    early = WEIGHT_PORTS if design.pipelined else ()
+    early = WEIGHT_PORTS if design.built.pipelined else ()
     made = walk_stimulus(walk, inputs, walk.sums(walk.acts), int8.sum_bits, operands, early)
     return _resolved(made, int8)
 
 
 def _fused_stimulus(design: Design, weight_bits: int, act_bits: int) -> Stimulus:
-    """Operands of these widths, as many a cycle as the bricks take."""
+    """Returns operands of these widths, as many a cycle as the bricks take."""
     products = fusion_products(weight_bits, act_bits)
     config = replace(design.config, weight_bits=weight_bits, act_bits=act_bits, lanes=products)
     operands = layer_operands(config)
@@ -190,7 +200,7 @@ class ArrayBench:
 
 
 def array_bench(design: Design, period_ns: float) -> ArrayBench:
-    """Two tiles of a real layer, from the first beat in to the last one out; K is that of the layer."""
+    """Returns two tiles of a real layer, from the first beat in to the last one out; K is the layer's."""
     config = design.config
     operands = layer_operands(config, layers=(_ARRAY_LAYER,), prompt=_ARRAY_PROMPT)
     layer = operands.layers[0]
@@ -214,7 +224,7 @@ def array_bench(design: Design, period_ns: float) -> ArrayBench:
 
 
 def full_adders(design: Design) -> tuple[int | None, int | None]:
-    """Full adders of the design's bit heap, and their least possible number; None where it has no heap."""
-    plain = design.element in ("pe", "array") and design.config.scheme.name != "fp_mac"
+    """Returns the full adders of the design's bit heap, and their least number; None without a heap."""
+    plain = design.built.element in ("pe", "array") and design.config.scheme.name != "fp_mac"
     found = compression(design.config) if plain else None
     return (found.full_adders, found.floor) if found else (None, None)

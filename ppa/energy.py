@@ -57,7 +57,7 @@ def measure_energy(
     library: Library,
     folder: Path,
 ) -> Energy:
-    """Energy of `netlist`; `adders`: names of the library's adder cells. `folder` takes all files.
+    """Returns the energy of `netlist`. `adders` names the library's adder cells, `folder` takes all files.
 
     Raises `UserError` for gates that compute wrong results, toggle nothing or cannot be simulated.
     """
@@ -94,7 +94,7 @@ def measure_energy(
 def _by_part(
     power: Power, library: Library, part: Callable[[str, str], str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Watts and um2 of each part, `part(path, cell)` of an instance."""
+    """Returns watts and um2 of each part, `part(path, cell)` of an instance."""
     watts: dict[str, float] = {}
     area: dict[str, float] = {}
     for path, own in power.instances.items():

@@ -9,35 +9,35 @@ import numpy as np
 from ..quant.golden.float_sums import float_sums
 from ..spec.array import Config
 from ..spec.formats.inside import AccumulatorFormat, normalized_code, recoded_bits, recoded_code, word_code
-from ..spec.formats.numbers import FP32
+from ..spec.formats.numbers import FP32, FloatFormat
 from ..synth.simulate.gates import Stimulus
 from .operands import CYCLES, SUM_LAG, Operands, Walk, layer_operands, pe_walk, port_values, walk_stimulus
 
 
 def fp_mac_stimulus(config: Config) -> Stimulus:
-    """Of integer weights and activations as they are, sums in FP32."""
+    """Returns integer weights and activations as they are, with sums in FP32."""
     operands = layer_operands(config)
     walk = pe_walk(config, operands, CYCLES - SUM_LAG)
     inputs = {
         "weights": port_values(walk.weights, config.weight_wires, config.weight_digits.encode),
         "acts": _floats(walk.acts, config),
     }
-    sums = _sums(walk, walk.weights, config.float_sum)
+    sums = group_sums(walk, walk.weights, config.float_sum.out)
     return _checked(walk, inputs, sums, config.float_sum, operands)
 
 
 def float_mac_stimulus(config: Config, total: AccumulatorFormat, early: Sequence[str]) -> Stimulus:
-    """Of weights that were dequantized to FP16 beforehand, sums in the format of `total`."""
+    """Returns weights dequantized to FP16 beforehand, and activations, with sums in the format of `total`."""
     operands = layer_operands(config)
     walk = pe_walk(config, operands, CYCLES - len(early[:1]) - SUM_LAG)
-    weights = _dequantized(walk, operands, config)
+    weights = dequantized(walk, operands, config)
     inputs = {"weights": _factors(weights, config), "acts": _floats(walk.acts, config)}
-    sums = _sums(walk, weights, total)
+    sums = group_sums(walk, weights, total.out)
     return _checked(walk, inputs, sums, total, operands, early)
 
 
 def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: Sequence[str]) -> Stimulus:
-    """Of unsigned codes with zero points and FP16 scales, that the element makes FP16 weights of."""
+    """Returns unsigned codes with zero points and FP16 scales, which the element makes FP16 weights of."""
     config = replace(config, weight_signed=False, zero_point=True, name="")
     operands = layer_operands(config)
     walk = pe_walk(config, operands, CYCLES - len(early[:1]) - SUM_LAG)
@@ -47,21 +47,21 @@ def dequantize_first_stimulus(config: Config, total: AccumulatorFormat, early: S
         assert layer.z is not None
         zeros[own] = layer.z[group.start // config.group, group.n]
         scales[own] = layer.s[group.start // config.group, group.n]
-    weights = _dequantized(walk, operands, config)
+    weights = dequantized(walk, operands, config)
     # Back to unsigned codes; a beat without a product has code 0.
-    codes = walk.weights + config.matrix.weight.offset * (walk.useful > 0)[:, None]
+    unsigned = walk.weights + config.matrix.weight.offset * (walk.useful > 0)[:, None]
     inputs = {
-        "weights": port_values(codes, config.weight_bits),
+        "weights": port_values(unsigned, config.weight_bits),
         "zeros": port_values(zeros, config.weight_bits),
         "scales": _floats(scales, config),
         "acts": _floats(walk.acts, config),
     }
-    sums = _sums(walk, weights, total)
+    sums = group_sums(walk, weights, total.out)
     return _checked(walk, inputs, sums, total, operands, early)
 
 
-def _dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
-    """float16 weights [beats, lanes]: the group's scale times its steps, rounded once."""
+def dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
+    """Returns float16 weights [beats, lanes]: the group's scale times its steps, rounded once."""
     weights = np.zeros(walk.weights.shape, np.float16)
     for group, own in zip(walk.groups, walk.beats(), strict=True):
         layer, g = operands.layers[group.layer], group.start // config.group
@@ -72,38 +72,39 @@ def _dequantized(walk: Walk, operands: Operands, config: Config) -> np.ndarray:
     return weights
 
 
-def _sums(walk: Walk, weights: np.ndarray, total: AccumulatorFormat) -> list[int]:
-    """Codes of `total.out` of each group's sum of exact products, rounded after each addition."""
+def group_sums(walk: Walk, weights: np.ndarray, out: FloatFormat) -> list[int]:
+    """Returns the code of each group's sum of exact products, rounded to `out` after each addition."""
     sums = []
     for own in walk.beats():
         a, q = walk.acts[own].reshape(1, -1), weights[own].reshape(-1, 1)
-        if total.out == FP32:
+        if out == FP32:
             sums.append(int(float_sums(a, q, None, walk.acts.shape[1]).view(np.uint32)[0, 0]))
             continue
         code = 0
         for x, y in zip(a.ravel().tolist(), q.ravel().tolist(), strict=True):
-            value = Fraction(total.out.decode(code)) + Fraction(x) * Fraction(y)
+            value = Fraction(out.decode(code)) + Fraction(x) * Fraction(y)
             assert Fraction(float(value)) == value  # real operands: float64 holds them
-            code = total.out.encode(float(value))
+            code = out.encode(float(value))
         sums.append(code)
     return sums
 
 
 def _floats(values: np.ndarray, config: Config) -> list[int]:
-    """Port patterns of floating-point operands [beats, lanes], as elements take them."""
+    """Returns port patterns of floating-point operands [beats, lanes], as elements take them."""
     form = config.act_float
-    return port_values(_codes(values), config.act_normal.bits, lambda code: normalized_code(code, form))
+    return port_values(codes(values), config.act_normal.bits, lambda code: normalized_code(code, form))
 
 
 def _factors(values: np.ndarray, config: Config) -> list[int]:
-    """As `_floats`, of the operand that is multiplied digit by digit."""
+    """Returns what `_floats` does, for the operand that is multiplied digit by digit."""
     form, normal = config.act_float, config.act_normal
     return port_values(
-        _codes(values), recoded_bits(normal), lambda code: recoded_code(normalized_code(code, form), normal)
+        codes(values), recoded_bits(normal), lambda code: recoded_code(normalized_code(code, form), normal)
     )
 
 
-def _codes(values: np.ndarray) -> np.ndarray:
+def codes(values: np.ndarray) -> np.ndarray:
+    """Returns the bit patterns of floating-point numbers, as integers."""
     return values.view(f"u{values.dtype.itemsize}").astype(np.int64)
 
 
@@ -115,7 +116,7 @@ def _checked(
     operands: Operands,
     early: Sequence[str] = (),
 ) -> Stimulus:
-    """Checks the accumulators' words; a zero's sign is any."""
+    """Returns a stimulus that checks the accumulators' words; a zero has either sign."""
     words = [word_code(code, total) for code in sums]
     made = walk_stimulus(walk, inputs, words, total.bits, operands, early)
     value = f"(sum[{total.bits - 2}:0] == 0 ? 0 : sum)"

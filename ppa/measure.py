@@ -2,21 +2,20 @@
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
 
 from ..spec.errors import UserError
 from ..synth.liberty import Library, read_library
 from ..synth.mapping import ADDER_CELLS, Mapper, Mapping, Way
-from ..synth.sta import sta_version
 from ..synth.timing import Timing, analyze_timings
-from ..synth.yosys import yosys_version
-from .designs import SHARES, Design
+from .cores import liberty_sources, measure_core, rounded, used_tools
+from .designs import SHARES, CoreDesign, Design
 from .elements import Made, full_adders, make
 from .energy import ARRAY_PARTS, Energy, measure_energy
-from .jobs import Job
+from .jobs.job import Job
+from .operands import operand_files
+from .record import AnyRecord, Record
 
 # ABC sees gates only: of a period, registers take about this share.
 _GATES_SHARE = 0.85
@@ -35,21 +34,25 @@ class Candidate:
     area: float
 
 
-def measure(job: Job) -> list[dict[str, Any]]:
-    """One record for each target of `job`, whose `design` is a `Design`. Raises `UserError`.
+def measure(job: Job) -> list[AnyRecord]:
+    """Returns a record for each target of `job`, and one for a core. Raises `UserError`.
 
     For each target the netlist of least area that keeps it is taken, from all ways to map that were tried,
     or, where none keeps it, the fastest.
     """
+    design = job.design
     try:
-        return _measured(job)
+        if isinstance(design, CoreDesign):
+            return [measure_core(design, job)]
+        assert isinstance(design, Design)
+        with operand_files(job.operands):
+            return _measured(design, job)
     except UserError as error:
         # Tools' logs go with the temporary folder.
         raise type(error)(str(error).partition(" (all of ")[0]) from None
 
 
-def _measured(job: Job) -> list[dict[str, Any]]:
-    design = cast(Design, job.design)
+def _measured(design: Design, job: Job) -> list[AnyRecord]:
     with tempfile.TemporaryDirectory(prefix="mixpe-ppa-") as temporary:
         folder = Path(temporary)
         library = read_library(job.library, job.sources, folder / "liberty")
@@ -106,13 +109,13 @@ def _timed_ways(design: Design, mapper: Mapper, targets: Iterable[float]) -> lis
 
 
 def _adders(mapper: Mapper) -> tuple[str, ...]:
-    """Gates, full-adder cells, or half-adder cells too, as far as the library has them."""
+    """Returns the choices of adder cells: none, full adders, half adders too, as the library has them."""
     kinds = len(mapper.adders)
     return tuple(ADDER_CELLS)[: kinds + 1] if kinds else ("none",)
 
 
 def _booth(ways: Sequence[Way], mapper: Mapper) -> list[Way]:
-    """Both of Yosys's multipliers where the design has a `*`."""
+    """Tries both of Yosys's multipliers where the design has a `*`."""
     return [
         replace(way, booth=booth)
         for way in ways
@@ -139,48 +142,44 @@ def _choose(candidates: Sequence[Candidate], target: float | None) -> Candidate:
 
 def _record(
     design: Design, made: Made, library: Library, target: float | None, chosen: Candidate, energy: Energy
-) -> dict[str, Any]:
-    """A line of ppa.json; see docs/measuring.md for its fields."""
+) -> Record:
     cells = chosen.mapping.cells[made.top]
     period, macs = chosen.timing.min_period_ns, made.macs_per_cycle
     area_per_mac = chosen.area / macs
     adders, floor = full_adders(design)
     first = library.files[0]
-    return {
-        "design": design.name,
-        "title": design.title,
-        "role": design.role,
-        "kind": design.kind,
-        "configuration": design.configuration,
-        "library": library.name,
-        "corner": library.corner,
-        "voltage_v": first.voltage,
-        "temperature_c": first.temperature,
-        "target_ns": _digits(target),
-        "area_um2": _digits(chosen.area),
-        "area_registers_um2": _digits(cells.area_registers),
-        "area_adders_um2": _digits(cells.area_adders),
-        "area_logic_um2": _digits(cells.area_logic),
-        "min_period_ns": _digits(period),
-        "critical_path": f"{chosen.timing.start} -> {chosen.timing.end}",
-        "energy_pj_per_mac": _digits(energy.pj_per_mac),
-        "energy_breakdown_pj": {name: _digits(value) for name, value in energy.by_part.items()},
-        "area_breakdown_um2": {name: _digits(value) for name, value in energy.area_by_part.items()},
-        "leakage_uw": _digits(energy.leakage_uw),
-        "macs_per_cycle": macs,
-        "area_per_mac_um2": _digits(area_per_mac),
-        "area_delay_um2_ns_per_mac": _digits(area_per_mac * period),
-        "energy_delay_pj_ns_per_mac": _digits(energy.pj_per_mac * period),
-        "full_adders": adders,
-        "full_adder_floor": floor,
-        "operands": energy.operands,
-        "clock_ns": _digits(energy.clock_ns),
-        "recipe": {name: _digits(value) for name, value in asdict(chosen.mapping.way).items()},
-        "tools": {"mixpe": version("mixpe"), "yosys": yosys_version(), "opensta": sta_version()},
-        "liberty_files": [{"file": file.source.name, "sha256": file.sha256} for file in library.files],
-    }
-
-
-def _digits(value: Any) -> Any:
-    """Floats with six digits: more say nothing, and differ between machines."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return rounded(
+        Record(
+            design=design.name,
+            title=design.title,
+            role=design.role,
+            kind=design.kind,
+            built=design.built,
+            library=library.name,
+            corner=library.corner,
+            voltage_v=first.voltage,
+            temperature_c=first.temperature,
+            target_ns=target,
+            area_um2=chosen.area,
+            area_registers_um2=cells.area_registers or 0.0,
+            area_adders_um2=cells.area_adders or 0.0,
+            area_logic_um2=cells.area_logic or 0.0,
+            min_period_ns=period,
+            critical_path=f"{chosen.timing.start} -> {chosen.timing.end}",
+            energy_pj_per_mac=energy.pj_per_mac,
+            energy_breakdown_pj=energy.by_part,
+            area_breakdown_um2=energy.area_by_part,
+            leakage_uw=energy.leakage_uw,
+            macs_per_cycle=macs,
+            area_per_mac_um2=area_per_mac,
+            area_delay_um2_ns_per_mac=area_per_mac * period,
+            energy_delay_pj_ns_per_mac=energy.pj_per_mac * period,
+            full_adders=adders,
+            full_adder_floor=floor,
+            operands=energy.operands,
+            clock_ns=energy.clock_ns,
+            recipe=chosen.mapping.way,
+            tools=used_tools(),
+            liberty_files=liberty_sources(library),
+        )
+    )

@@ -5,7 +5,10 @@ every datapath profits differently; energy is therefore measured on these, and t
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -26,12 +29,33 @@ LAYERS = ("layers.2.wq", "layers.2.w1", "layers.2.w2")
 
 _SEED = 0
 _SYNTHETIC_SHAPE = (16, 256, 64)  # M, K, N
-_WARMUP = 8
 
 CYCLES = 1500
-"""Of the simulation of a processing element, at most."""
+"""The greatest number of cycles for which a processing element is simulated."""
+WARMUP = 8
+"""Cycles at the beginning that count for no energy."""
 SUM_LAG = 2
 """Cycles from a group's last operands until its sum."""
+
+_files: ContextVar[tuple[Path, ...] | None] = ContextVar("files", default=None)
+
+
+def model_files() -> tuple[Path, ...]:
+    """Returns the files of the model that operands come from; none if they are not to be had."""
+    try:
+        return find(MODEL), find(TOKENIZER)
+    except UserError:
+        return ()
+
+
+@contextmanager
+def operand_files(files: tuple[Path, ...]) -> Iterator[None]:
+    """Takes operands from these `model_files` meanwhile, instead of looking for them."""
+    token = _files.set(files)
+    try:
+        yield
+    finally:
+        _files.reset(token)
 
 
 @dataclass(frozen=True)
@@ -59,7 +83,7 @@ class Operands:
 
 
 def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str = PROMPT) -> Operands:
-    """The named linear layers of stories260K as they run while it reads `prompt`, quantized for `config`.
+    """Returns linear layers of stories260K as they run while it reads `prompt`, quantized for `config`.
 
     Weights are quantized per group of `config.group` along K and column, activations per token. Without the
     model's files (and without a network to fetch them from): Gaussian weights and activations of a fixed
@@ -67,13 +91,14 @@ def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str =
     """
     acts = f"A{config.act_bits} per token" if config.act_format == "int" else str(config.act_code)
     quantized = f"W{config.weight_bits} group {config.group}, {acts}"
-    try:
-        model, tokenizer = find(MODEL), find(TOKENIZER)
-    except UserError:
+    found = _files.get()
+    files = model_files() if found is None else found
+    if not files:
         rng = np.random.default_rng(_SEED)
         m, k, n = _SYNTHETIC_SHAPE
         layer = _quantized("gaussian", rng.standard_normal((m, k)), rng.standard_normal((k, n)), config)
         return Operands((layer,), f"synthetic Gaussian, seed {_SEED}, {quantized}")
+    model, tokenizer = files
     recorded = _recorded(Llama.load(model), tokenizer, prompt)
     if missing := [name for name in layers if name not in recorded]:
         raise UserError(f"layer must be one of {', '.join(recorded)}, not {missing[0]!r}")
@@ -81,7 +106,7 @@ def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str =
     return Operands(own, f'stories260K {", ".join(layers)}, prompt "{prompt}", {quantized}')
 
 
-def _recorded(model: Llama, tokenizer, prompt: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _recorded(model: Llama, tokenizer: Path, prompt: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     layers: dict[str, tuple[np.ndarray, np.ndarray]] = {}
 
     def linear(name: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -113,7 +138,7 @@ def _quantized(name: str, x: np.ndarray, w: np.ndarray, config: Config) -> Layer
 
 
 def port_values(lanes: np.ndarray, bits: int, recode: Callable[[int], int] | None = None) -> list[int]:
-    """Integers [cycles, lanes] as one port's bit pattern per cycle, lane 0 in the low bits.
+    """Returns integers [cycles, lanes] as one port's bit pattern per cycle, lane 0 in the low bits.
 
     A lane takes `bits` bits: the integer in two's complement, or what `recode` makes of it.
     """
@@ -155,24 +180,24 @@ class Walk:
         return len(self.useful)
 
     def beats(self) -> Iterator[slice]:
-        """The beats of each group."""
+        """Yields the beats of each group."""
         for group in self.groups:
             yield slice(group.first, group.first + group.beats)
 
     def integers(self, config: Config) -> np.ndarray:
-        """The activations as integers: themselves, or aligned group by group."""
+        """Returns the activations as integers: themselves, or aligned group by group."""
         if config.scheme.name == "integer":
             return self.acts.astype(np.int64)
         parts = [align(self.acts[own].reshape(1, -1), config).integers for own in self.beats()]
         return np.concatenate([part.reshape(-1, config.lanes) for part in parts])
 
     def sums(self, acts: np.ndarray) -> list[int]:
-        """The exact sum of each group's weights times `acts`, integers [beats, lanes]."""
+        """Returns the exact sum of each group's weights times `acts`, integers [beats, lanes]."""
         return [int((self.weights[own] * acts[own]).sum()) for own in self.beats()]
 
 
 def pe_walk(config: Config, operands: Operands, beats: int) -> Walk:
-    """A random walk through the layers' outputs (m, n), whole groups of at most `beats` beats in all.
+    """Returns a random walk through the layers' outputs (m, n): whole groups, at most `beats` beats in all.
 
     Every beat has `config.lanes` weights and activations in ascending k. The same arguments give the same
     walk. Raises `UserError` where not even one group has room.
@@ -206,7 +231,7 @@ def pe_stimulus(
     recode: Callable[[int], int] | None = None,
     recoded_bits: int | None = None,
 ) -> Stimulus:
-    """Operands of one PE (`hw.pe.PE`): the `pe_walk` of at most `cycles` cycles, with the last sum's.
+    """Returns operands of one PE: the `pe_walk` of at most `cycles` cycles, with the last sum's.
 
     `Stimulus.macs` counts products without padding lanes; the sums are computed here from the integers.
     `recode` makes a weight's `recoded_bits` port bits from the signed weight, for datapaths that recode at
@@ -229,7 +254,7 @@ def walk_stimulus(
     operands: Operands,
     early: Collection[str] = (),
 ) -> Stimulus:
-    """The stimulus that plays a walk: `inputs` are the operand ports' bit patterns, beat by beat.
+    """Returns the stimulus that plays a walk: `inputs` are the operand ports' bit patterns, beat by beat.
 
     `sums`: of each group, due on the port `sum` modulo 2**`sum_bits`. `early`: ports that get their operands
     a cycle before the others, of elements with a register behind them.
@@ -246,15 +271,15 @@ def walk_stimulus(
         played[name] = [*[0] * before, *values, *[0] * (wait - before + SUM_LAG)]
     return Stimulus(
         inputs=played | {"group_end": group_end.tolist()},
-        warmup=_WARMUP,
+        warmup=WARMUP,
         expected={"sum": due},
         description=f"{operands.description}; one PE, {len(walk)} cycles, {len(ends)} groups",
-        macs=int(walk.useful[_WARMUP - wait :].sum()),
+        macs=int(walk.useful[WARMUP - wait :].sum()),
     )
 
 
 def _groups(config: Config, operands: Operands) -> Iterator[tuple[int, int, int, np.ndarray, np.ndarray]]:
-    """Layer, column, first k, signed weights and activations of one group after the other, without end."""
+    """Yields layer, column, first k, signed weights and activations of group after group, without end."""
     rng = np.random.default_rng(_SEED)
     while True:
         for index, layer in enumerate(operands.layers):

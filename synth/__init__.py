@@ -1,1 +1,1 @@
-"""From Verilog to gates: Yosys, Liberty files, area."""
+"""Takes Verilog to gates: Yosys, Liberty files, area, timing, power."""

@@ -25,6 +25,6 @@ DEFAULT = "area"
 
 
 def script(name: str, delay_ps: float | None = None) -> str:
-    """The text of an ABC script. `delay_ps`: of the longest path, for those of `TIMED`."""
+    """Returns the text of an ABC script. `delay_ps` is the longest path's, for the scripts of `TIMED`."""
     text = AREA[name] if delay_ps is None else TIMED[name].replace("{D}", str(max(1, round(delay_ps))))
     return text.replace("; ", "\n") + "\n"

@@ -34,7 +34,7 @@ class AdderCell:
 
 
 def find_adders(library: Library, models: CellModels) -> dict[str, AdderCell]:
-    """The library's best adder of each kind (`FULL`, `HALF`) that it has: least area, inverters included."""
+    """Returns the library's adder of each kind (`FULL`, `HALF`) with the least area, inverters included."""
     found: dict[str, list[AdderCell]] = {}
     for cell in library.cells.values():
         if cell.kind != "logic" or not cell.usable or cell.area is None or cell.name not in models:
@@ -55,7 +55,7 @@ def find_adders(library: Library, models: CellModels) -> dict[str, AdderCell]:
 
 
 def _matches(cell: str, area: float, model: CellModel) -> Iterable[AdderCell]:
-    """The cell as an adder, for each choice of inverted inputs that makes it one."""
+    """Yields the cell as an adder, for each choice of inverted inputs that makes it one."""
     inputs = model.inputs
     tables = {name: table for name, table in model.outputs.items() if isinstance(table, Table)}
     for flips in itertools.product((0, 1), repeat=len(inputs)):
@@ -98,7 +98,7 @@ def _is_inverter(models: CellModels, name: str) -> bool:
 
 
 def techmap(adders: dict[str, AdderCell], modules: Iterable[str]) -> str:
-    """Verilog for Yosys's `techmap`: the library's cell in place of each of a design's adder `modules`."""
+    """Returns Verilog for Yosys's `techmap`: the library's cell in place of each of the adder `modules`."""
     names = list(modules)
     return "".join(
         _map(kind, adder, own)
@@ -127,7 +127,7 @@ endmodule
 
 
 def boxes(adders: dict[str, AdderCell]) -> str:
-    """Verilog that declares the cells, so that Yosys knows their ports."""
+    """Returns Verilog that declares the cells, so that Yosys knows their ports."""
     return "".join(
         f"(* blackbox *) module {adder.cell}(input {', '.join(adder.inputs)}, "
         f"output {adder.total[0]}, {adder.carry[0]}); endmodule\n"

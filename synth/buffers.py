@@ -25,7 +25,7 @@ class BufferCell:
 
 
 def find_buffer(library: Library, models: CellModels) -> BufferCell:
-    """The library's buffer of most area, up to twice the least. Raises `UserError` for none."""
+    """Returns the library's buffer of most area, up to twice the least. Raises `UserError` for none."""
     found: list[tuple[float, BufferCell]] = []
     for cell in library.cells.values():
         if cell.kind != "logic" or not cell.usable or not cell.area:

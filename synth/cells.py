@@ -206,7 +206,7 @@ class GateNetlist:
 
     @cached_property
     def nets(self) -> list[int]:
-        """All nets by number, in ascending order."""
+        """Returns all nets by number, in ascending order."""
         bits: Iterable[Bit] = itertools.chain(
             (bit for instance in self.instances for bit in instance.pins.values()),
             (bit for _, own in self.ports.values() for bit in own),

@@ -35,7 +35,7 @@ class Table:
 
 
 def _place(axis: tuple[float, ...], value: float) -> tuple[int, float]:
-    """The interval of `axis` that holds `value` (or is nearest), and where in it."""
+    """Returns the interval of `axis` that holds `value` (or is nearest), and where in it."""
     if len(axis) < 2:
         return 0, 0.0
     index = min(max(bisect_right(axis, value) - 1, 0), len(axis) - 2)
@@ -70,7 +70,7 @@ class Condition:
 
     @cached_property
     def rows(self) -> tuple[tuple[int, ...], ...]:
-        """The values of `pins` for which it holds."""
+        """Returns the values of `pins` for which it holds."""
         function = _expression(self.text)
         return tuple(
             row
@@ -180,7 +180,7 @@ def _merged(tables: list[tuple[float, Table]]) -> Iterator[tuple[float, Table]]:
 
 
 def _captures(cell: Group) -> tuple[str, str, str, bool] | None:
-    """Clock, data and output pin of a flip-flop with one output, and whether it captures the complement."""
+    """Returns clock, data and output of a one-output flip-flop, and whether it captures the complement."""
     outputs = [
         (pin.args[0], pin.expression("function"))
         for pin in cell.all("pin")
@@ -198,7 +198,7 @@ def _captures(cell: Group) -> tuple[str, str, str, bool] | None:
 
 
 def _expression(text: str) -> Callable[[Mapping[str, int]], int]:
-    """A function of pin values for a Liberty expression: ! ' & * (or a blank) ^ | +."""
+    """Returns a function of pin values for a Liberty expression: ! ' & * (or a blank) ^ | +."""
     tokens = re.findall(r"[A-Za-z_]\w*|[01]|[!'&*^|+()]", text)
     at = 0
 

@@ -66,7 +66,7 @@ class Cells:
 
     @property
     def area_logic(self) -> float | None:
-        """Of what is neither register nor adder cell."""
+        """Returns the area of what is neither register nor adder cell."""
         if self.area is None or self.area_registers is None:
             return None
         return self.area - self.area_registers - (self.area_adders or 0.0)
@@ -140,7 +140,7 @@ def elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None]
 
 
 def _mapping(library: Library | None, folder: Path) -> tuple[list[str], str]:
-    """Yosys commands that map registers, and the one that maps generic gates."""
+    """Returns Yosys commands that map registers, and the one that maps generic gates."""
     if library is None:
         return [_GENERIC_REGISTERS, "opt -nodffe -nosdff"], "abc"
     (folder / "area.abc").write_text(abc_scripts.script(abc_scripts.DEFAULT), encoding="utf-8")
@@ -149,7 +149,7 @@ def _mapping(library: Library | None, folder: Path) -> tuple[list[str], str]:
 
 
 def gate_commands(top: str, keep: Sequence[str], booth: bool, registers: Sequence[str]) -> list[str]:
-    """Yosys commands from module `top` as written to generic gates, its registers mapped by `registers`.
+    """Returns Yosys commands from module `top` to generic gates, its registers mapped by `registers`.
 
     Modules `keep` stay modules, all else is dissolved; a latch is an error.
     """
@@ -163,13 +163,13 @@ def gate_commands(top: str, keep: Sequence[str], booth: bool, registers: Sequenc
 
 
 def register_commands(library: Library, models: CellModels, folder: Path) -> list[str]:
-    """Yosys commands that map registers to `library`."""
+    """Returns Yosys commands that map registers to `library`."""
     costly = "".join(f" -dont_use {name}" for name in costly_registers(library, models))
     return [f"dfflibmap {library_options(library, folder)}{costly}", "opt"]
 
 
 def library_options(library: Library, folder: Path) -> str:
-    """Yosys's options for mapping to `library`: its files, relative to `folder`, and what not to use.
+    """Returns Yosys's options for mapping to `library`: its files, relative to `folder`, and what not to use.
 
     Cells that the library marks as not for use or as special (isolation cells, level shifters, always-on)
     are named: sky130 has no `dont_use`, and ABC takes its isolation cells for AND gates.
@@ -185,7 +185,7 @@ def count_cells(
     adders: Collection[str] = (),
     memories: Collection[str] = (),
 ) -> Cells:
-    """Cells of `module`, `counted` by type.
+    """Returns the cells of `module`, `counted` by type.
 
     `adders`: which of the library's cells count as adder cells; `memories`: which types are memories and
     no cells.

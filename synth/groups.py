@@ -1,4 +1,4 @@
-"""The groups of Liberty files, one cell at a time, and the units of their numbers.
+"""Yields the groups of Liberty files, one cell at a time, and the units of their numbers.
 
 `mixpe.synth.liberty` scans whole files for what mapping must know; this reads what is inside a cell.
 """
@@ -35,12 +35,12 @@ class Group:
         return values[0] if values else None
 
     def expression(self, name: str) -> str:
-        """The value of an attribute without blanks and parentheses around it; "" for none."""
+        """Returns an attribute's value without blanks and parentheses around it; "" for none."""
         return (self.get(name) or "").strip("() ")
 
 
 def parse_groups(text: str) -> list[Group]:
-    """The groups of Liberty `text`, one after the other."""
+    """Yields the groups of Liberty `text`, one after the other."""
     root = Group("", ())
     stack = [root]
     words: list[str] = []
@@ -77,7 +77,7 @@ class Units:
 
     @property
     def pj(self) -> float:
-        """Of energies: a capacitance times a voltage squared."""
+        """Returns the unit of energies: a capacitance times a voltage squared."""
         return self.pf * self.volts**2
 
 
@@ -102,7 +102,7 @@ class LibertyText:
         )
 
     def cell(self, name: str) -> Group:
-        """The cell `name`, which the file must hold."""
+        """Returns the cell `name`, which the file must hold."""
         header = re.compile(rf'\(\s*"?{re.escape(name)}"?\s*\)\s*\{{')
         start = next(
             match
@@ -113,7 +113,7 @@ class LibertyText:
 
 
 def _end(text: str, start: int) -> int:
-    """The place after the brace that closes what was opened before `start`."""
+    """Returns the place after the brace that closes what was opened before `start`."""
     depth, at = 1, start
     for brace in _BRACE.finditer(text, start):
         depth += 1 if brace[0] == "{" else -1
@@ -124,6 +124,6 @@ def _end(text: str, start: int) -> int:
 
 
 def _unit(head: str, name: str, suffix: str, base: float) -> float:
-    """A unit such as "1ps" in terms of `base`."""
+    """Returns a unit such as "1ps" in terms of `base`."""
     match = re.search(rf'\b{name}\s*:\s*"?([\d.]+)\s*([munpf]?){suffix}"?', head, re.IGNORECASE)
     return float(match[1]) * _PREFIXES[match[2].lower()] / base if match else 1.0

@@ -93,12 +93,12 @@ class Library:
 
     @property
     def unusable(self) -> list[str]:
-        """Names of the cells that mapping must not choose, sorted."""
+        """Returns the names of the cells that mapping must not choose, sorted."""
         return sorted(cell.name for cell in self.cells.values() if not cell.usable)
 
     @property
     def corner(self) -> str | None:
-        """The operating conditions the files name; None where none does."""
+        """Returns the operating conditions that the files name; None where none does."""
         return next((file.corner for file in self.files if file.corner), None)
 
 

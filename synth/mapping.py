@@ -93,7 +93,7 @@ class Mapper:
         self._count = 0
 
     def map(self, ways: Sequence[Way]) -> list[Mapping]:
-        """The netlists of `ways`, in one run of Yosys."""
+        """Returns the netlists of `ways`, in one run of Yosys."""
         script: list[str] = []
         for adders, booth in dict.fromkeys((way.adders, way.booth) for way in ways):
             if (adders, booth) not in self._synthesized:
@@ -116,7 +116,7 @@ class Mapper:
         return [self._read(number, way) for number, way in zip(numbers, ways, strict=True)]
 
     def _synthesize(self, adders: str, booth: bool) -> list[str]:
-        """Commands that leave gates, flip-flops of the library and adder cells in `<state>.il`."""
+        """Returns commands that leave gates, flip-flops of the library and adder cells in `<state>.il`."""
         chosen = {kind: self.adders[kind] for kind in ADDER_CELLS[adders] if kind in self.adders}
         commands = ["design -reset", "read_verilog design.v"]
         if chosen:
@@ -152,7 +152,7 @@ class Mapper:
 
 
 def _write(number: int) -> list[str]:
-    """Commands that write a netlist, and its cells' counts."""
+    """Returns commands that write a netlist, and its cells' counts."""
     return [
         f"tee -q -o {number}.json stat -json",
         "splitnets",

@@ -13,7 +13,7 @@ _REGISTER = re.compile(r"\$_?(?:al|a|s)?d?ff|\$mem", re.IGNORECASE)
 
 
 def is_yosys_register(cell_type: str) -> bool:
-    """Whether a cell of Yosys's own library is a flip-flop or a memory."""
+    """Tells whether a cell of Yosys's own library is a flip-flop or a memory."""
     return _REGISTER.match(cell_type) is not None
 
 
@@ -53,11 +53,11 @@ class Netlist:
         return totals
 
     def cells(self, module: str) -> Counter[str]:
-        """Cells in `module` and everything below it, by type."""
+        """Counts the cells in `module` and everything below it, by type."""
         return self._totals[module]
 
     def instances(self, top: str) -> Counter[str]:
-        """How many times each module is placed below `top`; `top` once."""
+        """Counts how often each module is placed below `top`; `top` counts once."""
         counts: Counter[str] = Counter()
 
         def visit(module: str, times: int) -> None:
@@ -70,11 +70,11 @@ class Netlist:
         return counts
 
     def places(self, module: str) -> int:
-        """In how many places the modules together name `module`."""
+        """Counts the places in which the modules together name `module`."""
         return sum(cells[module] for cells in self.modules.values())
 
     def has_registers(self, module: str) -> bool:
-        """Whether `module` or anything below it holds state, before mapping to a library."""
+        """Tells whether `module` or anything below it holds state, before mapping to a library."""
         return any(is_yosys_register(cell_type) for cell_type in self.cells(module))
 
     def shared(self, top: str) -> list[str]:

@@ -83,7 +83,7 @@ class Power:
 
     @property
     def energy_pj(self) -> float:
-        """Energy of a clock cycle, leakage included, in pJ."""
+        """Returns the energy of a clock cycle, leakage included, in pJ."""
         return self.total * self.period_ns * 1e3
 
 
@@ -96,7 +96,7 @@ def analyze_power(
     folder: Path,
     log: Path,
 ) -> Power:
-    """Power of module `top` of the mapped Verilog file `netlist`, at the voltage the library names.
+    """Returns the power of module `top` of the mapped Verilog `netlist`, at the library's voltage.
 
     `activity` must have every connected pin of every cell and every bit of every input port; `folder` takes
     temporary files, `log` what OpenSTA prints. Raises `TimingError` where activity is missing, for a cell
@@ -189,7 +189,7 @@ class _Design:
 def _internal_pj(
     cell: CellEnergies, pins: Mapping[str, _Pin], activity: Mapping[str, tuple[float, float]]
 ) -> float:
-    """Internal energy of an instance in a clock cycle."""
+    """Returns the internal energy of an instance in a clock cycle."""
     total = 0.0
     for name, energies in cell.pins.items():
         toggles = activity.get(name, (0.0, 0.0))[0]
@@ -224,7 +224,7 @@ def _shares(
     activity: Mapping[str, tuple[float, float]],
     causes: Mapping[tuple[str, ...], float],
 ) -> Iterator[tuple[Energy, float]]:
-    """Each energy with the weight of its causes, by the probability of its condition."""
+    """Yields each energy with the weight of its causes, by the probability of its condition."""
     rest = dict.fromkeys(causes, 1.0)
     for energy in energies:
         if energy.when is not None:
@@ -239,7 +239,7 @@ def _shares(
 def _probability(
     cell: CellEnergies, condition: Condition, activity: Mapping[str, tuple[float, float]]
 ) -> float:
-    """That `condition` holds, the pins taken as independent: but for a flip-flop's data and output.
+    """Returns how probably `condition` holds. Pins count as independent but for a flip-flop's D and Q.
 
     Those differ at a clock edge as often as the output changes.
     """

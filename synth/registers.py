@@ -13,7 +13,7 @@ _PLAIN, _INVERTED = (0, 1), (1, 0)
 
 
 def costly_registers(library: Library, models: CellModels) -> list[str]:
-    """Plain flip-flops, without set and reset, that an inverting one of less area replaces: names, sorted."""
+    """Returns the names of plain flip-flops that an inverting one of less area replaces, sorted."""
     plain: dict[str, float] = {}
     inverting: dict[str, float] = {}
     for cell in library.cells.values():
@@ -28,7 +28,7 @@ def costly_registers(library: Library, models: CellModels) -> list[str]:
 
 
 def _polarities(models: CellModels, cell: str) -> set[bool]:
-    """Whether the outputs of a plain positive-edge flip-flop invert its data; empty for any other cell."""
+    """Tells for each output of a plain flip-flop whether it inverts the data; empty for other cells."""
     try:
         model = models[cell]
     except UserError:

@@ -1,78 +1,27 @@
-"""Areas of a design: its modules, a table, and `synth.json`."""
+"""Areas of a design's modules: a table, and `synth.json`."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..spec.array import Config
-from ..spec.core import CoreConfig, ram_size
+from ..spec.core import CoreConfig
 from .flow import Cells, Recipe, Synthesis
 from .liberty import Library
+from .parts import Part, memories, parts
 from .yosys import yosys_version
-
-
-@dataclass(frozen=True)
-class Part:
-    """A module worth a line of the report. `macs` is its products per cycle, None where it makes none."""
-
-    module: str
-    title: str
-    macs: int | None = None
-
-
-CORE_PARTS = {
-    "registers": "register file",
-    "commands": "command queue",
-    "planner": "planner",
-    "reader": "reader",
-    "weight_loader": "weight loader",
-    "weight_buffer": "weight buffer",
-    "scale_loader": "scale loader",
-    "scale_buffer": "scale buffer",
-    "act_loader": "activation loader",
-    "act_buffer": "activation buffer",
-    "act_feed": "activation feed",
-    "token_loader": "token scale loader",
-    "token_buffer": "token scale buffer",
-    "writer": "writer",
-    "acts_buffer": "receiver of acts",
-    "weights_buffer": "receiver of weights",
-    "scales_buffer": "receiver of scales",
-    "tokens_buffer": "receiver of tokens",
-}
-"""What a core may hold besides its array: the ends of module names, and titles."""
-
-
-def parts(config: Config | CoreConfig) -> list[Part]:
-    """The modules of a design, from the smallest up. A design may lack some."""
-    if isinstance(config, Config):
-        return _array_parts(config, "top")
-    array = _array_parts(config.array, "engine")
-    blocks = [Part(f"{config.name}_{end}", title) for end, title in CORE_PARTS.items()]
-    return [*array, *blocks, Part(config.name, "core", array[-1].macs)]
-
-
-def _array_parts(config: Config, title: str) -> list[Part]:
-    name, lanes = config.name, config.lanes
-    macs = config.rows * config.cols * lanes
-    return [
-        Part(f"{name}_pe", "PE", lanes),
-        Part(f"{name}_row", "row of PEs", config.cols * lanes),
-        Part(f"{name}_array", "array", macs),
-        Part(f"{name}_aligner", "aligner"),
-        Part(f"{name}_column", "dequantizer"),
-        Part(name, title, macs),
-    ]
 
 
 def records(
     config: Config | CoreConfig, synthesis: Synthesis, library: Library | None, recipe: Recipe
 ) -> list[dict[str, Any]]:
-    """One record a module: what was synthesized, with what, and what came out. Areas in um2.
+    """Returns a record for each module: what was synthesized, with what, and what came out. Areas in um2.
+
+    `area_per_mac_um2` is what all instances of the module take together of a product per cycle of the design.
 
     Without a library, areas are None and `cells_by_type` counts Yosys's generic gates. `memories` lists the
     on-chip memories in the module and below it, which neither cells nor areas count.
@@ -99,8 +48,8 @@ def records(
             "module": part.module,
             "part": part.title,
             "configuration": asdict(config),
-            **_figures(part, synthesis.cells[part.module]),
-            "memories": _memories(config.name, synthesis.cells[part.module]),
+            **_figures(part, synthesis.cells[part.module], synthesis.instances[part.module]),
+            "memories": memories(config.name, synthesis.cells[part.module]),
             "instances": synthesis.instances[part.module],
             **flow,
         }
@@ -109,8 +58,7 @@ def records(
     ]
 
 
-def _figures(part: Part, cells: Cells) -> dict[str, Any]:
-    per_mac = cells.area / part.macs if cells.area is not None and part.macs else None
+def _figures(part: Part, cells: Cells, instances: int) -> dict[str, Any]:
     return {
         "macs_per_cycle": part.macs,
         "cells": cells.total,
@@ -120,37 +68,28 @@ def _figures(part: Part, cells: Cells) -> dict[str, Any]:
         "area_um2": _rounded(cells.area),
         "area_registers_um2": _rounded(cells.area_registers),
         "area_logic_um2": _rounded(cells.area_logic),
-        "area_per_mac_um2": _rounded(per_mac),
+        "area_per_mac_um2": _rounded(part.area_per_mac(cells.area, instances)),
     }
 
 
-def _memories(design: str, cells: Cells) -> list[dict[str, Any]]:
-    """Sizes of the on-chip memories; `bits`: of all of one size together."""
-    found = []
-    for module, count in cells.memories.items():
-        if size := ram_size(design, module):
-            depth, width = size
-            bits = count * depth * width
-            found.append({"module": module, "count": count, "depth": depth, "width": width, "bits": bits})
-    return found
-
-
 def _rounded(value: float | None) -> float | None:
-    """Sums of decimal areas without the noise of binary fractions."""
+    """Rounds away the noise of binary fractions in sums of decimal areas."""
     return None if value is None else round(value, 6)
 
 
 def to_json(found: Iterable[dict[str, Any]]) -> str:
+    """Returns the text of `synth.json`."""
     return json.dumps(list(found), indent=2) + "\n"
 
 
 def table(found: list[dict[str, Any]]) -> Table:
-    """The records as a table: areas with a library (`per MAC`: for a product every cycle) or gate counts.
+    """Returns the records as a table: areas with a library, else gate counts.
 
-    A design with on-chip memories has a column of what every module holds, and a row for each size of them.
+    The column `all per MAC` holds the area of all instances together, for each product per cycle of the
+    design. A design with on-chip memories has a column of what every module holds, and a row for each size.
     """
-    first, memories = found[0], found[-1]["memories"]
-    apart = " without memories" if memories else ""
+    first, held = found[0], found[-1]["memories"]
+    apart = " without memories" if held else ""
     if first["library"] is not None:
         corner = f" ({first['corner']})" if first["corner"] else ""
         title = f"{first['design']}: {first['library']}{corner}, areas in um2{apart}"
@@ -158,24 +97,24 @@ def table(found: list[dict[str, Any]]) -> Table:
             "area": "area_um2",
             "registers": "area_registers_um2",
             "logic": "area_logic_um2",
-            "per MAC": "area_per_mac_um2",
+            "all per MAC": "area_per_mac_um2",
         }
     else:
         title = f"{first['design']}: generic gates{apart}"
         columns = {"registers": "cells_registers", "logic": "cells_logic"}
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     shown.add_column("module", no_wrap=True)
-    for column in ("count", "cells", *columns, *(["KiB"] if memories else [])):
+    for column in ("count", "cells", *columns, *(["KiB"] if held else [])):
         shown.add_column(column, justify="right", no_wrap=True)
     for record in found:
         counts = [f"{record[key]:,}" for key in ("instances", "cells")]
         values = [_number(record[key]) for key in columns.values()]
-        held = [_kib(record["memories"])] if memories else []
+        kib = [_kib(record["memories"])] if held else []
         part = record["part"] + (apart if record is found[-1] else "")
-        shown.add_row(part, *counts, *values, *held)
-    if memories:
+        shown.add_row(part, *counts, *values, *kib)
+    if held:
         shown.add_section()
-    for each in memories:
+    for each in held:
         size = f"memory {each['depth']} x {each['width']}"
         shown.add_row(size, f"{each['count']:,}", *["-"] * (1 + len(columns)), _kib([each]))
     return shown
@@ -187,7 +126,7 @@ def _kib(memories: list[dict[str, Any]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Whole numbers from 1000 up, three or four digits below: areas run from 30 (7 nm) to millions."""
+    """Returns whole numbers from 1000 up, else three or four digits: areas run from 30 to millions."""
     if value is None:
         return "-"
     return (

@@ -23,7 +23,7 @@ class TimingError(UserError):
 
 
 def require_sta() -> str:
-    """The path of OpenSTA's executable: `sta`, or what the environment variable MIXPE_STA names.
+    """Returns the path of OpenSTA's executable: `sta`, or what the environment variable MIXPE_STA names.
 
     Raises `UserError` with the command to type where there is none.
     """
@@ -40,7 +40,7 @@ def require_sta() -> str:
 
 
 def sta_version() -> str:
-    """OpenSTA's version, such as "2.0.17"."""
+    """Returns OpenSTA's version, such as "2.0.17"."""
     done = subprocess.run(
         [require_sta(), "-version"], capture_output=True, text=True, stdin=subprocess.DEVNULL
     )

@@ -237,7 +237,7 @@ proc mixpe_worst {} {
 
 
 def flip_flop(library: Library) -> FlipFlop:
-    """The flip-flop that stands before every input and behind every output. Raises `UserError` for none."""
+    """Returns the flip-flop before every input and behind every output. Raises `UserError` for none."""
     texts: dict[str, LibertyText] = {}
     for file in library.files:
         if registers := [cell.name for cell in file.cells if cell.kind == "register" and cell.usable]:

@@ -6,7 +6,7 @@ the next one enters.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,7 @@ from ...spec.formats.numbers import FloatFormat
 from ..fp.normal import special_code
 from ..fp.normalize import named, shift_right_sticky
 from ..modules import Modules, place
+from ..ports import Component
 from .beats import Beat
 
 
@@ -30,7 +31,7 @@ class AlignedBeat(data.StructLayout):
         super().__init__({"acts": config.rows * config.act_wires, "last": 1, "codes": codes})
 
 
-class Aligner(wiring.Component):
+class Aligner(Component):
     """Aligns a stream of beats, group by group; groups are counted as `mixpe.hw.array.control.Pacer` does.
 
     Ports
@@ -132,7 +133,7 @@ def _step(address: Signal, depth: int):
     return address.eq(Mux(address == depth - 1, 0, address + 1))
 
 
-class RowAligner(wiring.Component):
+class RowAligner(Component):
     """One row: finds the largest exponent of the group that enters, aligns the one before to its own.
 
     `entering`: lanes that enter with `take`, of a group that ends with `ending`; `begin`: the first beat of
@@ -237,7 +238,7 @@ def _fields(code: Value, form: FloatFormat) -> tuple[Value, Value, Value]:
     return code[: form.fraction_bits], code[form.fraction_bits : -1], code[-1]
 
 
-class GroupCodes(wiring.Component):
+class GroupCodes(Component):
     """Gives out the rows' group codes one after the other, as the rows drain.
 
     `codes` are those of the group that ends with `group_end` in cycle t; `code` is row i's in cycle t+1+i.

@@ -1,15 +1,14 @@
 """What paces the array: operands in, results out."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
 from ...spec.formats.matrix import Member
-from ..ports import by_name
+from ..ports import Component, by_name
 
 
-class Pacer(wiring.Component):
+class Pacer(Component):
     """Decides in which cycles a beat of operands enters, and which end a group.
 
     A beat that ends a group (the group's last by count, or `last`) waits until the group's scales are
@@ -72,7 +71,7 @@ class Pacer(wiring.Component):
         return m
 
 
-class DrainControl(wiring.Component):
+class DrainControl(Component):
     """Follows every row of group sums through all columns, and announces finished rows.
 
     A group ends with `group_end` in cycle t (with `first`, `last`: it is its tile's first, last; `slot`:
@@ -149,7 +148,7 @@ def slots_port(member: Member) -> str:
     return f"{member.name}_slots"
 
 
-class ReadOut(wiring.Component):
+class ReadOut(Component):
     """Moves finished rows out of all columns' memories, in order, against the output's back-pressure.
 
     Ports: `finished`: pulse, one more row of the tile can be read from the next cycle on; `token`: a token

@@ -1,7 +1,6 @@
 """One column's dequantizer: from group sums to results, in IEEE 754 arithmetic."""
 
 from amaranth.hdl import EnableInserter, Module, Mux, Shape, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -9,13 +8,13 @@ from ...spec.array import Config
 from ...spec.formats.matrix import Member
 from ...spec.formats.numbers import FP32
 from ..fp import FloatAdder, FloatCast, FloatMultiplier
-from ..ports import by_name
+from ..ports import Component, by_name
 from .schemes import circuits
 
 _NEGATIVE_ZERO = 1 << (FP32.bits - 1)
 
 
-class Column(wiring.Component):
+class Column(Component):
     """Dequantizes the group sums of one array column and keeps the column's running results.
 
     For every row: `C = P - z*S`, `D = fl32(C) * s` (the scheme's formula, one rounding), `Y = D` for a tile's

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.formats.numbers import FloatFormat
 from ...spec.formats.weights import WeightFormat
 from ..fp.normalize import named
 from ..modules import Modules, place
+from ..ports import Component
 
 
 def centred(weight: WeightFormat, codes: Value) -> Value:
@@ -23,7 +23,7 @@ def centred(weight: WeightFormat, codes: Value) -> Value:
     return codes ^ Cat(Const(weight.zero_code, weight.bits) for _ in range(len(codes) // weight.bits))
 
 
-class FloatDoor(wiring.Component):
+class FloatDoor(Component):
     """Makes a two's-complement integer of a small floating-point code, exactly. Combinational.
 
     The integer is the code's number times 2**-`WeightFormat.exponent`: for E2M1, twice the number.
@@ -57,7 +57,7 @@ def place_doors(
     name: str,
     values: Value,
     width: int,
-    make: Callable[[], wiring.Component],
+    make: Callable[[], Component],
     prefix: str,
     modules: Modules | None,
 ) -> Value:

@@ -1,7 +1,6 @@
 """What stands around floating-point elements: operands made at the array's edge, row sums, zero points."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
@@ -11,9 +10,10 @@ from ..fp.accumulate import add_all
 from ..fp.addend import Product
 from ..fp.normal import lookup, normalized
 from ..fp.normalize import named, normalize, powers_below
+from ..ports import Component
 
 
-class ActNormalizer(wiring.Component):
+class ActNormalizer(Component):
     """Normalizes an activation of `Config.act_float`, as elements take it. Combinational.
 
     Ports
@@ -32,7 +32,7 @@ class ActNormalizer(wiring.Component):
         return m
 
 
-class WeightDigits(wiring.Component):
+class WeightDigits(Component):
     """Makes digits of a weight code, as elements take them (`Config.weight_digits`). Combinational.
 
     Ports
@@ -54,7 +54,7 @@ class WeightDigits(wiring.Component):
         return m
 
 
-class FloatRowSum(wiring.Component):
+class FloatRowSum(Component):
     """Accumulates `S`, the FP32 sum of a group's activations, in the order in which elements add products.
 
     Ports and timing as of `mixpe.hw.element.integer.RowSum`, of activations as elements take them; `sum` is a

@@ -4,11 +4,11 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
 from ..modules import Modules, place
+from ..ports import Component
 from .schemes import circuits
 
 
@@ -27,7 +27,7 @@ def _array_ports(config: Config, rows: int) -> dict:
     return ports
 
 
-class Row(wiring.Component):
+class Row(Component):
     """One row: activations and group ends move right, weights move down into the next row.
 
     Element j works j cycles behind element 0. Ports as of `SystolicArray` with one row: `acts` and `ends` of
@@ -67,7 +67,7 @@ class Row(wiring.Component):
         return m
 
 
-class DelayLine(wiring.Component):
+class DelayLine(Component):
     """Delays an element of `width` bits by `cycles`."""
 
     def __init__(self, width: int, cycles: int):
@@ -83,7 +83,7 @@ class DelayLine(wiring.Component):
         return m
 
 
-class Delays(wiring.Component):
+class Delays(Component):
     """Delays element i of `places` >= 2 elements, `width` bits each, by i cycles.
 
     The later half waits as long as the earlier half is, and is then delayed like an earlier one.
@@ -136,7 +136,7 @@ def delayed(m: Module, name: str, value, width: int, modules: Modules | None, pr
     return delays.o
 
 
-class Skew(wiring.Component):
+class Skew(Component):
     """Delays row i of the activations by i cycles, column j of the weights by j, and `group_end` to match.
 
     `group_end` enters with the last operands of a group; `ends[i]` leaves one cycle behind row i's, as `PE`
@@ -173,7 +173,7 @@ class Skew(wiring.Component):
         return m
 
 
-class SystolicArray(wiring.Component):
+class SystolicArray(Component):
     """Output-stationary array of `rows` x `cols` processing elements. It never stalls.
 
     Operands come skewed (`Skew`): those of row i (column j) for the same k enter i (j) cycles behind

@@ -1,14 +1,14 @@
 """The top: operand streams in, result stream out."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
 from ...spec.formats.numbers import FP32
 from ...spec.streams import streams
 from ..modules import Modules, place
-from ..ports import by_name
+from ..ports import Component, by_name
 from .beats import Beat
 from .control import DrainControl, Pacer, ReadOut, slots_port
 from .dequant import Column, slot_port
@@ -17,7 +17,7 @@ from .schemes import circuits
 from .systolic import Skew, SystolicArray
 
 
-class Top(wiring.Component):
+class Top(Component):
     """Multiplies tiles of `rows` x K activations by K x `cols` weights, for any K >= 1.
 
     Streams (`amaranth.lib.stream`, any pattern of valid and ready on each):

@@ -3,16 +3,17 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...spec.errors import UserError
-from ..cache import digest, file_hash
-from . import points as p
-from .markdown import corner, number, slug
-from .points import Record
+from ..jobs.cache import digest, file_hash
+from ..record import Record, to_values
+from .conditions import corner
+from .points import DEFAULT, OperatingPoint, by, by_design, by_library
+from .text import number, slug
 
 if TYPE_CHECKING:  # its import takes a second: only where something is drawn
     from matplotlib.axes import Axes
@@ -41,25 +42,32 @@ _STYLE: dict[Any, Any] = {
 _KINDS = {"pe": "PEs", "array": "arrays"}
 
 
-def draw(records: Sequence[Record], folder: Path, form: Format = "svg") -> list[Path]:
+def draw(
+    records: Sequence[Record], folder: Path, form: Format = "svg", point: OperatingPoint = DEFAULT
+) -> list[Path]:
     """Writes the plots of every library and kind of design into `folder`; returns their paths.
 
     `area-delay_<kind>_<library>`: a line for each design over its points. `energy_...`, `area_...`: bars,
-    stacked by part, of each design at its point of least area x delay x energy.
+    stacked by part, of each design at the operating point `point`.
 
     Every file names the hash of what it shows; one that is there already is not drawn again.
 
     Raises `UserError` where the system refuses a file.
     """
     paths = []
-    for library, found in p.by(records, "library").items():
-        for kind, mine in p.by(found, "kind").items():
-            state = digest(mine, file_hash(Path(__file__)), version("matplotlib"))
+    for library, found in by_library(records).items():
+        for kind, mine in by(found, lambda record: record.kind).items():
+            state = digest(
+                [to_values(record) for record in mine],
+                point.label,
+                file_hash(Path(__file__)),
+                version("matplotlib"),
+            )
             for name in _PLOTS:
                 path = folder / f"{name}_{kind}_{slug(library)}.{form}"
                 if not _shows(path, state):
                     title = f"{_KINDS.get(kind, kind)}, {library} ({corner(mine[0])})"
-                    _draw(name, mine, title, path, state)
+                    _draw(name, mine, title, path, state, point)
                 paths.append(path)
     return paths
 
@@ -70,39 +78,41 @@ def _shows(path: Path, state: str) -> bool:
     return False
 
 
-def _draw(name: str, records: Sequence[Record], title: str, path: Path, state: str) -> None:
+def _draw(
+    name: str, records: Sequence[Record], title: str, path: Path, state: str, point: OperatingPoint
+) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    bars = 0.32 * len({record["design"] for record in records}) + 1.6
+    bars = 0.32 * len({record.design for record in records}) + 1.6
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8, 4.6 if name == "area-delay" else bars), layout="constrained")
-        _PLOTS[name](figure.add_subplot(), records, title)
+        _PLOTS[name](figure.add_subplot(), records, title, point)
         _save(figure, path, state)
 
 
-def _area_delay(axes: "Axes", records: Sequence[Record], title: str) -> None:
-    for turn, (name, found) in enumerate(p.by(records, "design").items()):
-        curve = sorted(found, key=lambda point: (point["min_period_ns"], point["area_per_mac_um2"]))
+def _area_delay(axes: "Axes", records: Sequence[Record], title: str, _point: OperatingPoint) -> None:
+    for turn, (name, found) in enumerate(by_design(records).items()):
+        curve = sorted(found, key=lambda point: (point.min_period_ns, point.area_per_mac_um2))
         axes.plot(
-            [point["min_period_ns"] for point in curve],
-            [point["area_per_mac_um2"] for point in curve],
+            [point.min_period_ns for point in curve],
+            [point.area_per_mac_um2 for point in curve],
             label=name,
             color=_COLOURS[turn % len(_COLOURS)],
             marker=_MARKERS[turn % len(_MARKERS)],
             markersize=4.5,
             linewidth=1.2,
-            linestyle="--" if curve[0]["role"] == "baseline" else "-",
+            linestyle="--" if curve[0].role == "baseline" else "-",
         )
     axes.set(xscale="log", yscale="log", xlabel="least period (ns)", ylabel="area per MAC (um²)")
-    _mark(axes.xaxis, [record["min_period_ns"] for record in records])
-    _mark(axes.yaxis, [record["area_per_mac_um2"] for record in records])
+    _mark(axes.xaxis, [record.min_period_ns for record in records])
+    _mark(axes.yaxis, [record.area_per_mac_um2 for record in records])
     axes.set_title(f"Area against delay: {title}; dashed: baselines", loc="left")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 
 
 def _mark(axis: "Axis", values: Sequence[float]) -> None:
-    """Plain numbers along a logarithmic axis, also where it spans less than a decade."""
+    """Writes plain numbers along a logarithmic axis, also where it spans less than a decade."""
     from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
     wide = max(values) > 6 * min(values)
@@ -112,37 +122,34 @@ def _mark(axis: "Axis", values: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def _energy(axes: "Axes", records: Sequence[Record], title: str) -> None:
-    bars = {
-        name: point["energy_breakdown_pj"] or {"all": point["energy_pj_per_mac"]}
-        for name, point in _chosen(records)
-        if point["energy_pj_per_mac"] is not None
-    }
-    _stacked(axes, bars, "energy per MAC (pJ)", f"Energy: {title}")
+def _energy(axes: "Axes", records: Sequence[Record], title: str, point: OperatingPoint) -> None:
+    bars = {name: chosen.energy_breakdown_pj for name, chosen in _chosen(records, point)}
+    _stacked(axes, bars, "energy per MAC (pJ)", f"Energy, {point.label}: {title}")
 
 
-def _area(axes: "Axes", records: Sequence[Record], title: str) -> None:
+def _area(axes: "Axes", records: Sequence[Record], title: str, point: OperatingPoint) -> None:
     bars = {}
-    for name, point in _chosen(records):
+    for name, chosen in _chosen(records, point):
         parts = {
-            "registers": point["area_registers_um2"],
-            "adders": point["area_adders_um2"],
-            "other logic": point["area_logic_um2"],
+            "registers": chosen.area_registers_um2,
+            "adders": chosen.area_adders_um2,
+            "other logic": chosen.area_logic_um2,
         }
-        if point["kind"] == "array" and point["area_breakdown_um2"]:
-            parts = point["area_breakdown_um2"]
-        macs = point["macs_per_cycle"]
-        bars[name] = {part: area / macs for part, area in parts.items() if area is not None}
-    _stacked(axes, bars, "area per MAC (um²)", f"Area: {title}")
+        if chosen.kind == "array":
+            parts = chosen.area_breakdown_um2
+        macs = chosen.macs_per_cycle
+        bars[name] = {part: area / macs for part, area in parts.items()}
+    _stacked(axes, bars, "area per MAC (um²)", f"Area, {point.label}: {title}")
 
 
-def _chosen(records: Sequence[Record]) -> Iterable[tuple[str, Record]]:
-    for name, found in p.by(records, "design").items():
-        yield name, p.best(found) or p.smallest(found)
+def _chosen(records: Sequence[Record], point: OperatingPoint) -> Iterator[tuple[str, Record]]:
+    for name, found in by_design(records).items():
+        if chosen := point.choose(found):
+            yield name, chosen
 
 
 def _stacked(axes: "Axes", bars: dict[str, dict[str, float]], label: str, title: str) -> None:
-    """A horizontal bar for each design, the first on top, with its sum at the end."""
+    """Draws a horizontal bar for each design, the first on top, with its sum at the end."""
     names = list(bars)
     ends = [0.0] * len(names)
     for turn, part in enumerate(dict.fromkeys(part for parts in bars.values() for part in parts)):
@@ -162,7 +169,7 @@ def _stacked(axes: "Axes", bars: dict[str, dict[str, float]], label: str, title:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
 
 
-_PLOTS: dict[str, Callable[["Axes", Sequence[Record], str], None]] = {
+_PLOTS: dict[str, Callable[["Axes", Sequence[Record], str, OperatingPoint], None]] = {
     "area-delay": _area_delay,
     "energy": _energy,
     "area": _area,
@@ -170,7 +177,7 @@ _PLOTS: dict[str, Callable[["Axes", Sequence[Record], str], None]] = {
 
 
 def _save(figure: "Figure", path: Path, state: str) -> None:
-    """Aside first, then renamed."""
+    """Writes aside first, then renames."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".plot-") as folder:

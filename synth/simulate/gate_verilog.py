@@ -28,7 +28,7 @@ _SDF_WORDS = re.compile(
 
 
 def sdf_delays(sdf: Path) -> dict[str, tuple[float, float]]:
-    """Rise and fall delay in ns by output pin "instance/pin": means over the timing arcs that end there."""
+    """Returns rise and fall delay in ns by output pin "instance/pin": means over the arcs that end there."""
     arcs: dict[str, list[tuple[float, float]]] = {}
     instance, scale = "", 1.0
     for match in _SDF_WORDS.finditer(sdf.read_text(encoding="utf-8")):
@@ -92,7 +92,7 @@ class NetlistWriter:
         yield "endmodule"
 
     def _initial(self) -> dict[int, int]:
-        """First values of the nets that registers drive."""
+        """Returns the first values of the nets that registers drive."""
         return {
             net: int(what.inverted)
             for instance in self._gates.instances
@@ -125,7 +125,7 @@ class NetlistWriter:
         return f"  {primitive} {delay} {name} ({', '.join([net, *operands])});"
 
     def _register(self, instance: GateInstance, net: Bit, register: Register, delay: int) -> Iterator[str]:
-        """A flip-flop; an asynchronous input that is a constant 0 needs nothing."""
+        """Writes a flip-flop; an asynchronous input that is a constant 0 needs nothing."""
         sign = "~" if register.inverted else ""
         pins = {pin: _net(bit) for pin, bit in instance.pins.items()} | {STATE: f"{sign}{_net(net)}"}
         clock, lines = self._signal(register.clock, pins)
@@ -142,7 +142,7 @@ class NetlistWriter:
         yield f"  always @({' or '.join(edges)}) {branches}{_net(net)} <= #{delay} {sign}{data};"
 
     def _signal(self, table: Table, pins: Mapping[str, str]) -> tuple[str, list[str]]:
-        """What has the value of `table`, without delay, and the lines that make it."""
+        """Returns what has the value of `table`, without delay, and the lines that make it."""
         operands = [pins.get(pin, "1'bx") for pin in table.pins]
         if table.values == (0, 1):
             return operands[0], []
@@ -169,13 +169,13 @@ def _net(bit: Bit) -> str:
 
 
 def _blocks(numbers: Iterable[int]) -> Iterator[tuple[int, list[int]]]:
-    """Ascending `numbers` by block."""
+    """Yields ascending `numbers` by block."""
     for number, own in itertools.groupby(numbers, lambda own: own // _BLOCK):
         yield number, list(own)
 
 
 def _cubes(values: Sequence[int], width: int) -> Iterator[tuple[str, int]]:
-    """Rows of a table that covers every input, neighbouring rows of one value merged: "01?" and the value."""
+    """Yields rows that cover every input, such as "01?" and the value; neighbours of one value are merged."""
     for value in (0, 1):
         cubes = {format(row, f"0{width}b") for row, own in enumerate(values) if own == value}
         primes: set[str] = set()
@@ -201,7 +201,7 @@ def stimulus_bench(
     period: int,
     folder: Path,
 ) -> str:
-    """A testbench, `mixpe_bench`, that plays `values` and checks `expected`, as `gates.Stimulus` says.
+    """Returns a testbench `mixpe_bench` that plays `values` and checks `expected`, as `Stimulus` says.
 
     `period` is in time steps. Cycle c begins with a clock edge (but for cycle 0); its inputs change shortly
     after it, outputs are looked at as long before the next. A wrong one prints a line that begins with

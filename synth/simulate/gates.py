@@ -110,7 +110,7 @@ class GateSimulation:
         return f"`timescale {self._tick}/{self._tick}"
 
     def run(self, stimulus: Stimulus, period_ns: float) -> Activity:
-        """Activity of the counted cycles of `stimulus`, with a clock of `period_ns`.
+        """Returns the activity of the counted cycles of `stimulus`, with a clock of `period_ns`.
 
         Raises `GateError` where an output differs from `stimulus.expected`, and as `run_bench` does.
         """
@@ -125,7 +125,7 @@ class GateSimulation:
     def run_bench(
         self, bench: str, scope: str, period_ns: float, start_ns: float, end_ns: float, passed: str = "PASS"
     ) -> Activity:
-        """Activity under a testbench's Verilog text, from `start_ns` to `end_ns`.
+        """Returns the activity under a testbench's Verilog text, from `start_ns` to `end_ns`.
 
         `scope` is the place of the netlist's top module in it, such as "bench.dut". Delays without a
         `timescale are in ns. The testbench ends itself, printing a line that begins with `passed`; with "",
@@ -228,7 +228,7 @@ endmodule"""
 
 
 def _tops(bench: str) -> list[str]:
-    """Options that name the modules of `bench` that no other places, which Icarus else would not find."""
+    """Returns options that name the modules of `bench` that no other places, for Icarus to find them."""
     modules = re.findall(r"^\s*module\s+(\w+)", bench, re.MULTILINE)
     placed = {
         name

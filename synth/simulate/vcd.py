@@ -13,7 +13,7 @@ _HASH, _ZERO, _ONE = b"#01"
 
 @dataclass(frozen=True)
 class Counts:
-    """Of each variable by name: transitions (0 to 1, 1 to 0), and the time at 1 in the dump's time steps."""
+    """Holds each variable's transitions (0 to 1, 1 to 0), and its time at 1 in the dump's time steps."""
 
     names: list[str]
     transitions: np.ndarray
@@ -50,7 +50,7 @@ def count_transitions(path: Path, start: int, end: int) -> Counts:
 
 
 def _declarations(file: BinaryIO) -> tuple[np.ndarray, list[str]]:
-    """Identifier codes as numbers, and names, in the order of the declarations."""
+    """Returns identifier codes as numbers, and names, in the order of the declarations."""
     codes, names = [], []
     for line in file:
         words = line.split()
@@ -67,12 +67,12 @@ def _declarations(file: BinaryIO) -> tuple[np.ndarray, list[str]]:
 
 
 def _number(code: bytes) -> int:
-    """Identifier codes are printable characters, 33 to 126: digits 1 to 94, so that lengths differ too."""
+    """Returns an identifier code as a number. Its characters, 33 to 126, are digits from 1 to 94."""
     return sum((char - 32) * 95**place for place, char in enumerate(code))
 
 
 def _chunks(file: BinaryIO) -> Iterator[np.ndarray]:
-    """The rest of the file, in pieces of whole lines."""
+    """Yields the rest of the file, in pieces of whole lines."""
     left = b""
     while data := file.read(_CHUNK):
         data = left + data
@@ -148,7 +148,7 @@ def _digits(
     *,
     most_significant_first: bool,
 ) -> np.ndarray:
-    """The numbers that the characters from each start to its end spell."""
+    """Returns the numbers that the characters from each start to its end spell."""
     numbers = np.zeros(len(starts), np.int64)
     lengths = ends - starts
     for place in range(int(lengths.max(initial=0))):

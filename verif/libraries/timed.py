@@ -1,5 +1,6 @@
 """A Liberty library of a few cells whose delays and energies are plain numbers, for tests."""
 
+import re
 from pathlib import Path
 
 from mixpe.synth.liberty import Library, read_library
@@ -92,3 +93,20 @@ def library_of(folder: Path, text: str) -> Library:
     source = folder / "timed.lib"
     source.write_text(text)
     return read_library("timed", [source], folder / "liberty")
+
+
+def tabled(text: str) -> str:
+    """Returns the Liberty `text` as ABC reads it: delays are tables of slew and load."""
+    grid = (
+        "lu_table_template (grid) { variable_1 : input_net_transition; "
+        'variable_2 : total_output_net_capacitance; index_1 ("0, 1"); index_2 ("0, 1"); }\n'
+    )
+    kinds = "cell_rise|cell_fall|rise_transition|fall_transition"
+    table = re.compile(rf'({kinds}) \((?:scalar|load)\) {{ values \("([^",]*)[^"]*"\); }}')
+
+    def as_table(found: re.Match[str]) -> str:
+        least = float(found[2]) + 0.01
+        row = f"{least}, {least + BUF_PER_PF}"
+        return f'{found[1]} (grid) {{ values ("{row}", "{row}"); }}'
+
+    return table.sub(as_table, text).replace("lu_table_template", f"{grid}  lu_table_template", 1)

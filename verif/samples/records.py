@@ -1,69 +1,71 @@
 """Records of measured designs with round numbers, and a reader of Markdown tables, for tests of reports."""
 
 import re
+from dataclasses import replace
 from typing import Any
+
+from mixpe.ppa.record import Built, Element, Kind, LibertySource, Record, Tools
+from mixpe.spec.array import Config
+from mixpe.synth.mapping import Way
 
 
 def record(
     design: str,
     area: float,
     period: float,
-    energy: float | None,
+    energy: float,
     *,
     target: float | None = None,
     macs: int = 1,
     library: str = "sky130hd",
-    kind: str = "pe",
+    kind: Kind = "pe",
+    element: Element | None = None,
+    config: Config | None = None,
     **changes: Any,
-) -> dict[str, Any]:
-    """Makes a record; `area` in um2 of the design, `period` and `target` in ns, `energy` in pJ per MAC.
+) -> Record:
+    """Returns a record; `area` in um2 of the whole design, periods in ns, `energy` in pJ per MAC.
 
-    A `design` named int8... is a baseline, any other has 4-bit weights; ...mul... has Yosys's `*`.
-    `changes` replace fields.
+    A `design` named int8... is a baseline, any other has 4-bit weights; ...mul... has Yosys's `*`, unless
+    `config` and `element` say what it is. `changes` replace fields.
     """
     width = 8 if design.startswith("int8") else 4
     datapath = "multiplier" if "mul" in design else "bit_heap"
-    values = {
-        "design": design,
-        "title": f"{design}, titled",
-        "role": "baseline" if width == 8 else "mixpe",
-        "kind": kind,
-        "configuration": {
-            "weight_bits": width,
-            "act_bits": 8,
-            "act_format": "int",
-            "datapath": datapath,
-            "lanes": macs,
-            "element": "array" if kind == "array" else "pe",
-        },
-        "library": library,
-        "corner": "tt_025C",
-        "voltage_v": 1.8,
-        "temperature_c": 25.0,
-        "target_ns": target,
-        "area_um2": area,
-        "area_registers_um2": area * 0.5,
-        "area_adders_um2": area * 0.25,
-        "area_logic_um2": area * 0.25,
-        "min_period_ns": period,
-        "critical_path": "weight -> sum",
-        "energy_pj_per_mac": energy,
-        "energy_breakdown_pj": {"registers": energy, "logic": 0.0} if energy else None,
-        "area_breakdown_um2": {"PEs": area * 0.75, "dequantizer": area * 0.25} if kind == "array" else {},
-        "leakage_uw": 0.02,
-        "macs_per_cycle": macs,
-        "area_per_mac_um2": area / macs,
-        "area_delay_um2_ns_per_mac": area / macs * period,
-        "energy_delay_pj_ns_per_mac": energy and energy * period,
-        "full_adders": 32 if datapath == "bit_heap" else None,
-        "full_adder_floor": 31 if datapath == "bit_heap" else None,
-        "operands": "stories260K, layer 2",
-        "clock_ns": 10.0,
-        "recipe": {"booth": True},
-        "tools": {"yosys": "0.70", "opensta": "2.0.17"},
-        "liberty_files": [{"file": "sky.lib.gz", "sha256": "12"}],
-    }
-    return values | changes
+    lanes = macs if kind == "pe" else 1
+    config = config or Config(weight_bits=width, datapath=datapath, lanes=lanes, rows=1, cols=1)
+    made = Record(
+        design=design,
+        title=f"{design}, titled",
+        role="baseline" if width == 8 else "mixpe",
+        kind=kind,
+        built=Built(config, element or kind),
+        library=library,
+        corner="tt_025C",
+        voltage_v=1.8,
+        temperature_c=25.0,
+        target_ns=target,
+        area_um2=area,
+        area_registers_um2=area * 0.5,
+        area_adders_um2=area * 0.25,
+        area_logic_um2=area * 0.25,
+        min_period_ns=period,
+        critical_path="weight -> sum",
+        energy_pj_per_mac=energy,
+        energy_breakdown_pj={"registers": energy, "logic": 0.0},
+        area_breakdown_um2={"PEs": area * 0.75, "dequantizer": area * 0.25} if kind == "array" else {},
+        leakage_uw=0.02,
+        macs_per_cycle=macs,
+        area_per_mac_um2=area / macs,
+        area_delay_um2_ns_per_mac=area / macs * period,
+        energy_delay_pj_ns_per_mac=energy * period,
+        full_adders=32 if datapath == "bit_heap" else None,
+        full_adder_floor=31 if datapath == "bit_heap" else None,
+        operands="stories260K, layer 2",
+        clock_ns=10.0,
+        recipe=Way("area"),
+        tools=Tools("0.1.0", "0.70", "2.0.17"),
+        liberty_files=(LibertySource("sky.lib.gz", "12"),),
+    )
+    return replace(made, **changes)
 
 
 # Area x delay x energy:               12000 / 15000, 9000, 12800 / 4800, 4900, 6400 and 1.5

@@ -83,7 +83,9 @@ def cores(draw: st.DrawFn) -> CoreConfig:
     if draw(st.sampled_from(rows["bus"].choices)) == "stream":
         return CoreConfig(array=draw(arrays()), bus="stream", name=name)
     array = draw(arrays(group=st.integers(1, (1 << GROUP_BITS) - 1)))
-    data_bits = draw(st.sampled_from([b for b in rows["data_bits"].choices if b >= layout.act_beat_bits(array)]))
+    data_bits = draw(
+        st.sampled_from([b for b in rows["data_bits"].choices if b >= layout.act_beat_bits(array)])
+    )
     burst = draw(_powers(1, min(256, 4096 * 8 // data_bits)))
     return CoreConfig(
         array=array,

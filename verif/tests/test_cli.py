@@ -332,12 +332,6 @@ def test_no_command(mixpe):
     assert len(result[2]) < 200
 
 
-def test_core_where_an_array_is_wanted(mixpe, tmp_path):
-    expected = "configuration must be an array, such as w4a8_16x16_g128, not the core core_w4a8_16x16"
-    check_refusal(mixpe("ppa", "--config", "core_w4a8_16x16"), expected)
-    assert files(tmp_path) == {}
-
-
 def test_bad_library(mixpe, tmp_path):
     check_refusal(mixpe("synth", "--lib", "none.lib", "--out-dir", "out", *SMALL), "none.lib")
     (tmp_path / "cut.lib").write_text('library ("cut") { cell (INV) {')

@@ -147,7 +147,10 @@ def test_sums_hold_the_worst_case(config):
 @given(integer_arrays(acc_bits=st.just(0)), st.data())
 def test_more_to_add_is_never_narrower(config, data):
     """By a longer group, wider codes or wider activations."""
-    changes = {"group": min(2 * config.group, 16384) if config.group < 16384 else config.group, "weight_bits": min(config.weight_bits + 1, 8)}
+    changes = {
+        "group": min(2 * config.group, 16384) if config.group < 16384 else config.group,
+        "weight_bits": min(config.weight_bits + 1, 8),
+    }
     if config.act_format == "int":
         changes["act_bits"] = min(config.act_bits + 1, 16)
     name = data.draw(st.sampled_from(sorted(changes)))

@@ -14,6 +14,7 @@ from mixpe.llm.engine import FloatEngine, GoldenEngine, array_config
 from mixpe.llm.generate import sampler
 from mixpe.models.llama import Llama
 from mixpe.models.tokenizer import Tokenizer
+from mixpe.ppa.record import to_json
 from mixpe.spec.array import Config
 from mixpe.spec.registers import Error
 from verif.samples.data import models
@@ -89,8 +90,7 @@ def test_core_of_a_file(mixpe):
 
 
 def measured(config: Config, pj: float):
-    configuration = vars(config) | {"element": "pe"}
-    return ppa_record("mine", 100.0, 5.0, pj, configuration=configuration)
+    return ppa_record("mine", 100.0, 5.0, pj, config=config)
 
 
 def test_energy_of_a_report(mixpe, tiny):
@@ -98,7 +98,7 @@ def test_energy_of_a_report(mixpe, tiny):
     for name, pj in (("old", 9.0), ("new", 2.0)):
         path = Path("build", name, "ppa.json")
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps([measured(config, pj)]))
+        path.write_text(to_json([measured(config, pj)]))
     macs = sum(w.size for w in tiny[0].linears.values())
     for path, seconds in (("build/old/ppa.json", 100), ("build/new/ppa.json", 200)):
         os.utime(path, (seconds, seconds))
@@ -109,7 +109,7 @@ def test_energy_of_a_report(mixpe, tiny):
         assert f"energy per token: {words}" in err
         (found,) = json.loads(Path("it.json").read_text())["energy"]
         assert found["joules_per_token"] == pytest.approx(macs * pj * 1e-12)
-    Path("it.json").write_text(json.dumps([measured(array_config(2, 16), 1.0)]))
+    Path("it.json").write_text(to_json([measured(array_config(2, 16), 1.0)]))
     _, _, err = mixpe("--engine", "golden", *SMALL, "--energy", "it.json")
     assert "energy per token: the report has no element or array like this one's" in err
 
@@ -132,7 +132,7 @@ def test_energy_of_a_report(mixpe, tiny):
         (["--core", "none.toml"], "configuration file none.toml cannot be read: No such file or directory"),
         (["--temperature", "-0.5"], "temperature must be a number of at least 0, not -0.5"),
         (["--clock", "0"], "--clock must be a number of MHz above 0, not 0"),
-        (["--energy", "none.json"], "energy report none.json cannot be read: No such file or directory"),
+        (["--energy", "none.json"], "report none.json cannot be read: No such file or directory"),
         (["--json", "."], "cannot write .: it is a folder"),
         (["--json", "tok/it.json"], "cannot write tok/it.json: "),
         (["--tokenizer", "none"], "tokenizer must be a file, not 'none'"),

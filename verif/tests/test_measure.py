@@ -27,7 +27,7 @@ def test_designs_are_told_apart():
     assert {DESIGNS[name].config.datapath for name in QUICK} == set(DATAPATHS)
     ours = [design for design in DESIGNS.values() if design.role == "mixpe"]
     assert {design.config.weight_bits for design in ours} == {4}
-    assert {design.element for design in ours} == {"pe", "array"}
+    assert {design.built.element for design in ours} == {"pe", "array"}
     assert "multiplier" not in {design.config.datapath for design in ours}
 
 
@@ -81,12 +81,12 @@ ODD = Config(
 def test_promised_area(name, lanes, library):
     area, period, one, four = BASELINES[library]
     (record,) = measure(job(DESIGNS[name], library, find_library(library), (None,)))
-    assert record["min_period_ns"] <= period
-    assert record["area_per_mac_um2"] <= area * (one if lanes == 1 else four)
-    assert record["area_um2"] == pytest.approx(
-        record["area_registers_um2"] + record["area_adders_um2"] + record["area_logic_um2"], rel=1e-4
+    assert record.min_period_ns <= period
+    assert record.area_per_mac_um2 <= area * (one if lanes == 1 else four)
+    assert record.area_um2 == pytest.approx(
+        record.area_registers_um2 + record.area_adders_um2 + record.area_logic_um2, rel=1e-4
     )
-    assert sum(record["energy_breakdown_pj"].values()) == pytest.approx(record["energy_pj_per_mac"], rel=1e-4)
+    assert sum(record.energy_breakdown_pj.values()) == pytest.approx(record.energy_pj_per_mac, rel=1e-4)
 
 
 @pytest.mark.parametrize("library", libraries(BASELINES))
@@ -95,7 +95,7 @@ def test_promised_area_of_w4a16(library):
     areas, periods = {}, {}
     for name in ("w4a16_aligned13_booth_l4", "fp16_mac_fp32"):
         (record,) = measure(job(DESIGNS[name], library, find_library(library), (None,)))
-        areas[name], periods[name] = record["area_per_mac_um2"], record["min_period_ns"]
+        areas[name], periods[name] = record.area_per_mac_um2, record.min_period_ns
     ours, theirs = areas
     assert areas[ours] <= 0.25 * areas[theirs]
     assert periods[ours] <= periods[theirs]
@@ -114,9 +114,9 @@ def test_own_configuration(config, library):
     parts = []
     for design in own(config):
         (record,) = measure(job(design, library, find_library(library), (None,)))
-        assert record["kind"] == design.kind
-        assert 0 < record["energy_pj_per_mac"] < 1000
-        assert sum(record["area_breakdown_um2"].values()) == pytest.approx(record["area_um2"], rel=1e-3)
-        parts.append(set(record["area_breakdown_um2"]))
-    edge = {"aligner"} if config.scheme == "aligned" else set()
+        assert record.kind == design.kind
+        assert 0 < record.energy_pj_per_mac < 1000
+        assert sum(record.area_breakdown_um2.values()) == pytest.approx(record.area_um2, rel=1e-3)
+        parts.append(set(record.area_breakdown_um2))
+    edge = {"aligner"} if config.scheme.name == "aligned" else set()
     assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"} | edge

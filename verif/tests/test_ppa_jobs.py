@@ -1,93 +1,29 @@
 """Measuring in parallel: what is kept, found again, given up and resumed."""
 
-import importlib
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from mixpe.ppa import cache, jobs
-from mixpe.ppa.jobs import Interrupted, Job, run_jobs
+from mixpe.ppa.jobs import cache, store
+from mixpe.ppa.jobs.job import Job, described
+from mixpe.ppa.jobs.run import Interrupted, run_jobs
 from mixpe.spec.errors import UserError
-
-# In a module of its own: the processes that measure import it. A file marks each call, and each end.
-MEASURE = """
-import math, os, signal, subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from mixpe.spec.errors import UserError
-
-@dataclass(frozen=True)
-class Design:
-    name: str
-    folder: Path
-    act: str = "measure"
-    width: int = 8
-
-def measure(job):
-    design = job.design
-    with open(design.folder / "calls", "a") as file:
-        file.write(f"{design.name} {job.library}\\n")
-    if (design.folder / "well").exists():
-        act = "measure"
-    else:
-        act = design.act
-    if act == "refuse":
-        raise UserError("a combinational loop")
-    if act == "break":
-        raise LookupError("no such thing")
-    if act == "interrupt":
-        raise KeyboardInterrupt
-    if act == "nan":
-        return [{"area_um2": math.nan}]
-    if act == "die":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if act == "wait":
-        with subprocess.Popen(["sleep", "60"], start_new_session=True) as child:
-            try:
-                (design.folder / f"started-{design.name}").write_text(str(child.pid))
-                child.wait()
-            except BaseException:
-                os.killpg(child.pid, signal.SIGKILL)
-                raise
-    (design.folder / f"end-{design.name}").touch()
-    return [{"design": design.name, "library": job.library, "target_ns": target, "pair": (1, design.width)}
-            for target in job.targets]
-"""
+from verif.samples.jobs import fake_jobs
 
 
 @pytest.fixture
-def fake(tmp_path, monkeypatch):
-    """The module above; `job(name, act)`, `calls()`, which forgets them, and a cache folder."""
-    (tmp_path / "fake_measure.py").write_text(MEASURE)
-    (tmp_path / "cells.lib").write_text("library (cells) {}")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    sys.modules.pop("fake_measure", None)
-    module = importlib.import_module("fake_measure")
+def fake(tmp_path):
+    with fake_jobs(tmp_path) as made:
+        yield made
 
-    def job(name: str, act: str = "measure", targets: tuple[float | None, ...] = (None, 2.5)) -> Job:
-        return Job(module.Design(name, tmp_path, act), "lib7", (tmp_path / "cells.lib",), targets)
 
-    def calls() -> list[str]:
-        path = tmp_path / "calls"
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.unlink(missing_ok=True)
-        return sorted(line.split()[0] for line in lines)
-
-    yield SimpleNamespace(
-        job=job, calls=calls, measure=module.measure, Design=module.Design, cache=tmp_path / "cache"
-    )
-    sys.modules.pop("fake_measure", None)
+CELLS = {"file": "cells.lib", "text": "library (cells) {}"}
 
 
 def test_results_are_in_order(fake):
     found = run_jobs([fake.job("b"), fake.job("a", targets=(4.0,))], fake.measure)
-    both = {"library": "lib7", "pair": [1, 8]}
+    both = {"library": "lib7", "pair": [1, 8], "cells": CELLS}
     assert found == [
         [{"design": "b", "target_ns": None, **both}, {"design": "b", "target_ns": 2.5, **both}],
         [{"design": "a", "target_ns": 4.0, **both}],
@@ -115,10 +51,11 @@ def test_parallel_equals_serial(fake):
 
 def test_cache_finds_by_content(fake, tmp_path, monkeypatch):
     first = fake.job("a")
+    (tmp_path / "model.bin").write_text("weights")
 
     def measured(job: Job, **options) -> bool:
         result = run_jobs([job], fake.measure, cache=fake.cache, **options)
-        assert result == run_jobs([job], fake.measure, cache=fake.cache)
+        assert result == run_jobs([job], fake.measure, cache=fake.cache, **options)
         return bool(fake.calls())
 
     assert measured(first)
@@ -126,26 +63,32 @@ def test_cache_finds_by_content(fake, tmp_path, monkeypatch):
     assert not measured(fake.job("a"))
     assert measured(fake.job("b"))
     assert measured(fake.job("a", targets=(None,)))
-    assert measured(Job(fake.Design("a", tmp_path, width=9), *list(vars(first).values())[1:4]))
+    assert measured(replace(first, design=fake.Design("a", tmp_path, width=9)))
     # A library: the same under another path, another under the same path, another name.
     (tmp_path / "copy.lib").write_text("library (cells) {}")
-    assert not measured(Job(first.design, "lib7", (tmp_path / "copy.lib",), first.targets))
-    assert measured(Job(first.design, "lib5", first.sources, first.targets))
+    assert not measured(replace(first, sources=(tmp_path / "copy.lib",)))
+    assert measured(replace(first, library="lib5"))
     (tmp_path / "cells.lib").write_text("library (cellz) {}")
     assert measured(first)
-    # The caller's own text stands for the design.
     (tmp_path / "cells.lib").write_text("library (cells) {}")
-    assert measured(Job(first.design, "lib7", first.sources, first.targets, "module a;"))
-    assert not measured(
-        Job(fake.Design("a", tmp_path, width=9), "lib7", first.sources, first.targets, "module a;")
-    )
-    assert measured(Job(first.design, "lib7", first.sources, first.targets, "module b;"))
-    # Tools and source files.
     assert not measured(first)
-    monkeypatch.setattr(jobs, "tools", lambda: {"pyosys": "0.71"})
+    # Operands: none, a file, the same file with another content.
+    model = replace(first, operands=(tmp_path / "model.bin",))
+    assert measured(model)
+    (tmp_path / "model.bin").write_text("other weights")
+    assert measured(model)
+    # Tools and the code that measures.
+    monkeypatch.setattr(store, "environment", lambda: {"verilog": "1", "measuring": "1", "pyosys": "0.70"})
     assert measured(first)
-    monkeypatch.setattr(jobs, "source_hash", lambda *rooms: f"changed {rooms}")
+    monkeypatch.setattr(store, "environment", lambda: {"verilog": "1", "measuring": "1", "pyosys": "0.71"})
     assert measured(first)
+    monkeypatch.setattr(store, "environment", lambda: {"verilog": "1", "measuring": "2", "pyosys": "0.71"})
+    assert measured(first)
+    # The code that makes Verilog: what counts is the Verilog.
+    monkeypatch.setattr(store, "environment", lambda: {"verilog": "2", "measuring": "2", "pyosys": "0.71"})
+    assert not measured(first)
+    monkeypatch.setattr(store, "environment", lambda: {"verilog": "3", "measuring": "2", "pyosys": "0.71"})
+    assert measured(first, source=lambda design: f"module {design.name};")
 
 
 def test_without_a_cache(fake):
@@ -154,29 +97,75 @@ def test_without_a_cache(fake):
         assert fake.calls() == ["a"]
 
 
+CODE = '''
+"""A module."""
+LIMIT = 5
+"""What a limit is."""
+def double(x):
+    """Doubles."""
+    return 2 * x  # twice
+'''
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        ("# twice", "# two times", True),
+        ('"""Doubles."""', '"""Returns twice `x`."""', True),
+        ('    """Doubles."""\n', "", True),
+        ('"""A module."""', "", True),
+        ('"""What a limit is."""', '"""The greatest."""', True),
+        ("2 * x", "(2  *  x)", True),
+        ("LIMIT = 5", "LIMIT = 6", False),
+        ("2 * x", "3 * x", False),
+        ("double(x)", "double(x=1)", False),
+    ],
+)
+def test_code_counts_by_what_it_does(before, after, same):
+    """Comments, docstrings and formatting leave the hash, a changed constant does not."""
+    assert before in CODE
+    changed = CODE.replace(before, after)
+    assert (cache.code_hash(changed) == cache.code_hash(CODE)) == same
+
+
 def test_source_hash(tmp_path, monkeypatch):
-    """Every file of a room counts, but not those that show results."""
-    for name in ("measure.py", "report.py", "start.tcl", "__pycache__/measure.pyc"):
+    """Every file of a room counts, but not those that run jobs or show results."""
+    names = {
+        "measure.py": True,
+        "start.tcl": True,
+        "report/markdown.py": False,
+        "jobs/run.py": False,
+        "__pycache__/measure.pyc": False,
+    }
+    for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("1")
+        (tmp_path / name).write_text("a = 1")
     monkeypatch.setattr(
         cache, "find_spec", lambda *_: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     )
-    fresh = cache.source_hash.__wrapped__
+
+    def fresh(room: str) -> str:
+        cache._content_hash.cache_clear()
+        return cache.source_hash.__wrapped__(room)
+
     first = fresh("ppa")
-    for name, counts in (("report.py", False), ("__pycache__/measure.pyc", False), ("start.tcl", True)):
-        (tmp_path / name).write_text("2")
-        assert (fresh("ppa") != first) == counts
-    assert fresh("hw") != fresh("ppa")
+    assert fresh("hw") != first
+    (tmp_path / "measure.py").write_text("# A comment.\na = 1")
+    assert fresh("ppa") == first
+    for name, counts in names.items():
+        (tmp_path / name).write_text("a = 2")
+        assert (fresh("ppa") != first) == counts, name
+        (tmp_path / name).write_text("a = 1")
+    cache._content_hash.cache_clear()
 
 
 def test_source_hash_of_this_package():
     assert len({cache.source_hash(), cache.source_hash("hw"), cache.source_hash("synth")}) == 3
 
 
-def test_design_without_a_stable_text(fake):
+def test_design_without_a_stable_text():
     with pytest.raises(ValueError, match="memory address"):
-        cache.described(SimpleNamespace(build=object()))
+        described(SimpleNamespace(build=object()))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -231,10 +220,14 @@ def test_bug_is_not_hidden(fake):
 
 
 def test_killed_process(fake):
+    """It begins again, twice."""
     with pytest.raises(
-        UserError, match=r"^[ab] with lib7: its process ended with status -9, out of memory\?$"
+        UserError,
+        match=r"^[ab] with lib7: its process was killed 3 times \(status -9\), out of memory\?$",
     ):
         run_jobs([fake.job("a", "die"), fake.job("b", "die")], fake.measure, workers=2)
+    calls = fake.calls()
+    assert 3 in (calls.count("a"), calls.count("b"))
 
 
 def test_damaged_cache(fake):
@@ -253,53 +246,3 @@ def test_missing_liberty_file(fake, tmp_path):
             fake.measure,
             cache=fake.cache,
         )
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from fake_measure import Design, measure
-from mixpe.ppa.jobs import Interrupted, Job, run_jobs
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    many = [Job(Design(name, folder, "wait"), "lib7", (folder / "cells.lib",), (None,)) for name in "abc"]
-    try:
-        run_jobs(many, measure, cache=folder / "cache", workers=int(sys.argv[2]))
-    except Interrupted as interrupt:
-        print(interrupt)
-"""
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_ends_what_measurements_started(number, fake, tmp_path):
-    (tmp_path / "script.py").write_text(SCRIPT)
-    with subprocess.Popen(
-        [sys.executable, "script.py", str(tmp_path), "2"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            started = [tmp_path / "started-a", tmp_path / "started-b"]
-            pids = [int(_content(path)) for path in started]
-            # As a terminal does: to all processes of the group.
-            (os.kill if number == signal.SIGTERM else os.killpg)(process.pid, number)
-            out, err = process.communicate(timeout=20)
-        finally:
-            process.kill()
-    assert (process.returncode, out, err) == (0, "0 of 3 jobs done\n", "")
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
-
-
-def _content(path: Path) -> str:
-    """What `path` holds, once it does."""
-    for _ in range(1000):
-        if path.exists() and (text := path.read_text()):
-            return text
-        time.sleep(0.02)
-    raise TimeoutError(path)

@@ -94,7 +94,7 @@ def test_plots(tmp_path, monkeypatch):
     again = draw([array], tmp_path / "b")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in paths[3:]]
     drawn = []
-    monkeypatch.setattr(plots, "_draw", lambda name, records, title, path, state: drawn.append(path))
+    monkeypatch.setattr(plots, "_draw", lambda name, records, title, path, *_: drawn.append(path))
     assert draw(some, tmp_path / "a") == paths
     assert drawn == []
     assert draw([*some[1:], record("int8_mul", 1001.0, 8.0, 1.5)], tmp_path / "a") == paths

@@ -32,6 +32,10 @@ def test_command(tmp_path: Path) -> None:
     by_part = {record["part"]: record for record in found}
     assert by_part["PE"]["instances"] == 2
     assert by_part["dequantizer"]["instances"] == 2
+    # Two elements and two dequantizers for two products a cycle: each column's share is that of one.
+    for part in ("PE", "dequantizer"):
+        assert by_part[part]["area_per_mac_um2"] == pytest.approx(by_part[part]["area_um2"])
+    assert by_part["top"]["area_per_mac_um2"] == pytest.approx(by_part["top"]["area_um2"] / 2)
     for record in found:
         assert record["library"] == "few"
         assert record["area_registers_um2"] == record["cells_by_type"]["DFF"] * DFF

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from amaranth.hdl import Module, Shape, Value
-from amaranth.lib import wiring
 
 from ....spec.array import Config
 from ...modules import Modules, place
+from ...ports import Component
 from ..door import place_doors
 
 
@@ -42,11 +42,11 @@ class Circuits(ABC):
         self.modules = modules
 
     @abstractmethod
-    def element(self) -> wiring.Component:
+    def element(self) -> Component:
         """Returns the processing element."""
 
     @abstractmethod
-    def row_accumulator(self) -> wiring.Component:
+    def row_accumulator(self) -> Component:
         """Returns what adds a row's activations."""
 
     @property
@@ -87,6 +87,6 @@ class Circuits(ABC):
         """Returns `values`, of `width` bits each, through components with ports `i` and `o`."""
         return place_doors(m, name, values, width, lambda: make(self.config), self.config.name, self.modules)
 
-    def place(self, m: Module, name: str, make: Callable[[], wiring.Component]) -> Any:
+    def place(self, m: Module, name: str, make: Callable[[], Component]) -> Any:
         """Adds a component as the submodule `name`; returns its interface."""
         return place(m, name, make, self.modules, f"{self.config.name}_{name}")

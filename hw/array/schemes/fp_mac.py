@@ -3,7 +3,6 @@
 from typing import Any
 
 from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
-from amaranth.lib import wiring
 
 from ....spec.formats.numbers import FP16, FP32
 from ....spec.stages import MULTIPLY_STAGES
@@ -11,6 +10,7 @@ from ...element.floating import FloatIntPE
 from ...fp import FloatAdder, FloatMultiplier
 from ...fp.accumulate import to_float
 from ...fp.normalize import register
+from ...ports import Component
 from ..edge import ActNormalizer, FloatRowSum, WeightDigits, integer_float
 from .base import Circuits, EdgeActs
 
@@ -20,10 +20,10 @@ class FpMacCircuits(Circuits):
 
     name = "fp_mac"
 
-    def element(self) -> wiring.Component:
+    def element(self) -> Component:
         return FloatIntPE(self.config, self.modules)
 
-    def row_accumulator(self) -> wiring.Component:
+    def row_accumulator(self) -> Component:
         return FloatRowSum(self.config)
 
     @property

@@ -3,12 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Module, Shape, Signal, Value, signed
-from amaranth.lib import wiring
 
 from ....spec.formats.numbers import FP32
 from ...element.datapath import resolved
 from ...element.integer import PE, RowSum, drain_shape, recoded_weights
 from ...fp import FloatMultiplier, IntToFloat, Power
+from ...ports import Component
 from ..door import FloatDoor
 from .base import Circuits, EdgeActs
 
@@ -18,10 +18,10 @@ class IntegerCircuits(Circuits):
 
     name = "integer"
 
-    def element(self) -> wiring.Component:
+    def element(self) -> Component:
         return PE(self.config, self.modules)
 
-    def row_accumulator(self) -> wiring.Component:
+    def row_accumulator(self) -> Component:
         return RowSum(self.config)
 
     @property

