@@ -192,7 +192,10 @@ def test_command_on_a_text(mixpe):
         (["--samples", "0"], "samples must be at least 1, not 0"),
         (["--length", "21"], "length must be 1 to 20, the model's positions, not 21"),
         (["--seed", "-1"], "seed must be at least 0, not -1"),
-        (["--group", "0"], "group must be 1 to 16384, not 0"),
+        (
+            ["--group", "0"],
+            "group must be 1 to 16777215, not 0; for per-channel quantization give a group of at least K",
+        ),
         (["--json", "."], "cannot write .: it is a folder"),
     ],
 )
