@@ -126,5 +126,5 @@ if HERE:
             assert 0 < record["energy_pj_per_mac"] < 1000
             assert sum(record["area_breakdown_um2"].values()) == pytest.approx(record["area_um2"], rel=1e-3)
             parts.append(set(record["area_breakdown_um2"]))
-        edge = {"aligner"} if config.scheme == "aligned" else set()
+        edge = {"aligner"} if config.scheme.name == "aligned" else set()
         assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"} | edge
