@@ -126,8 +126,8 @@ def test_product(config):
     system, data = System(config), np.full(1 << 14, 0xA5, np.uint8)
     m, n = array.rows + 1, array.cols + 1
     k = next(k for k in range(1, 1000) if not config.resident(k))
-    a, q, s, z, t = random_operands(np.random.default_rng(6), m, k, n, array)
-    packed, stride = memory.pack_weights(q, s, z, array), layout.out_stride(n, array)
+    a, weights, t = random_operands(np.random.default_rng(6), m, k, n, array)
+    packed, stride = memory.pack_weights(weights, array), layout.out_stride(n, array)
     acts = memory.pack_acts(a, array)
     regions = {"A": acts.ravel(), "W": packed.weights, "S": packed.scales}
     regions |= {} if t is None else {"T": memory.pack_tokens(t)}
@@ -162,7 +162,7 @@ def test_product(config):
         simulator.add_testbench(background, background=True)
     simulator.run()
 
-    out = memory.pack_results(mpgemm(a, q, s, z, t=t, config=array), array)
+    out = memory.pack_results(mpgemm(a, weights, t=t, config=array), array)
     width, first = layout.out_row_bytes(n, array), registers["O_ADDRESS"]
     for start in (first, first + m * stride):
         before[start : start + m * stride].reshape(m, -1)[:, :width] = out[:, :width]

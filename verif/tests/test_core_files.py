@@ -81,7 +81,7 @@ def test_file(tmp_path):
         ("[core]\narray = {}", "unknown field 'array'"),
         ("core = true", "mine.toml: core must be a table, not True"),
         ("[[core]]", "core must be a table, not [{}]"),
-        ("data_bits = 64", "unknown field 'data_bits', must be one of name, weight_bits, "),
+        ("data_bits = 64", "unknown field 'data_bits', must be one of name, weight_format, weight_bits, "),
         ("rows = 0\n[core]", "rows must be 1 to 128, not 0"),
         ("[core]\ndata_bits = 96", "data_bits must be one of 64, 128, 256, 512, not 96"),
         ("[core]\ndata_bits = '64'", "data_bits must be of type int, not '64'"),

@@ -15,7 +15,7 @@ from mixpe.spec.core import CoreConfig
 from mixpe.spec.errors import UserError
 from mixpe.spec.registers import ID_VALUE
 from verif.reference.core import ReferenceCore
-from verif.samples.products import Product, random_product, same
+from verif.samples.products import Product, matrix, random_product, same
 
 PLAIN = CoreConfig(name="plain", array=Config(rows=3, cols=4, group=8), data_bits=64, queue=2)
 FULL = CoreConfig(
@@ -81,8 +81,8 @@ def test_matmul_is_the_golden_models(config, rng):
     core.memory[:] = 0xA5
     accelerator = Accelerator(core, config)
     for extreme, m, k, n in itertools.product((False, True), (1, 4), (1, 7, 33), (1, 11)):
-        a, q, s, z, t, expected = product(rng, config, m, k, n, extreme=extreme)
-        weights = accelerator.load_weights(q, s, z)
+        a, quantized, t, expected = product(rng, config, m, k, n, extreme=extreme)
+        weights = accelerator.load_weights(quantized)
         assert (weights.k, weights.n) == (k, n)
         assert weights.bytes == layout.weight_bytes(k, n, config.array) + layout.scale_bytes(
             k, n, config.array
@@ -94,11 +94,10 @@ def test_matmul_is_the_golden_models(config, rng):
 
 
 def test_packed_weights(accelerator, rng):
-    a, q, s, _, _, expected = product(rng, PLAIN)
-    packed = memory.pack_weights(q, s, None, PLAIN.array)
+    a, quantized, _, expected = product(rng, PLAIN)
+    packed = memory.pack_weights(quantized, PLAIN.array)
     assert same(accelerator.matmul(a, accelerator.load_weights(packed)), expected)
-    assert refusal(accelerator.load_weights, packed, s).startswith("packed weights hold their scales")
-    other = memory.pack_weights(q, s, None, Config(rows=3, cols=6, group=8))
+    other = memory.pack_weights(quantized, Config(rows=3, cols=6, group=8))
     assert "cols" in refusal(accelerator.load_weights, other)
     with pytest.raises(UserError, match="layout"):
         dataclasses.replace(packed, layout=layout.LAYOUT_VERSION + 1)
@@ -106,7 +105,7 @@ def test_packed_weights(accelerator, rng):
 
 def test_weights_stay_between_products(accelerator, rng):
     first, second = product(rng, PLAIN), product(rng, PLAIN, k=9, n=3)
-    one, two = (accelerator.load_weights(q, s) for _, q, s, *_ in (first, second))
+    one, two = (accelerator.load_weights(each.weights) for each in (first, second))
     for _ in range(2):
         assert same(accelerator.matmul(second[0], two), second[-1])
         assert same(accelerator.matmul(first[0], one), first[-1])
@@ -131,8 +130,8 @@ def test_core_tells_what_it_is(config, rng):
     ):
         assert getattr(told, name) == getattr(array, name)
     assert (told.act_code, told.out) == (array.act_code, array.out)
-    a, q, s, z, t, expected = product(rng, config)
-    assert same(accelerator.matmul(a, accelerator.load_weights(q, s, z), t), expected)
+    a, quantized, t, expected = product(rng, config)
+    assert same(accelerator.matmul(a, accelerator.load_weights(quantized), t), expected)
 
 
 def test_another_core():
@@ -180,54 +179,66 @@ def broken_calls():
     def call(name, wrong, message):
         return pytest.param(wrong, message, id=name)
 
+    def zeros(k, n):
+        scales = np.zeros((PLAIN.array.matrix.groups(k), n), np.float16)
+        return matrix(PLAIN.array, np.zeros((k, n), np.int8), scales)
+
     nan = np.full((3, 6), np.nan, np.float16)
     return [
-        call("acts of another type", lambda x, a, q, s, w: x.matmul(a * 0.5, w), "^a must have an integer"),
-        call("acts beyond the format", lambda x, a, q, s, w: x.matmul(a + 1000, w), r"^a\[\d, \d+\] must be"),
-        call("no acts", lambda x, a, q, s, w: x.matmul(a[:0], w), "^a must have at least one row"),
+        call("acts of another type", lambda x, a, p, w: x.matmul(a * 0.5, w), "^a must have an integer"),
+        call("acts beyond the format", lambda x, a, p, w: x.matmul(a + 1000, w), r"^a\[\d, \d+\] must be"),
+        call(
+            "no acts", lambda x, a, p, w: x.matmul(a[:0], w), r"^a must have at least one .*, not \(0, 20\)$"
+        ),
         call(
             "another K",
-            lambda x, a, q, s, w: x.matmul(a[:, 1:], w),
+            lambda x, a, p, w: x.matmul(a[:, 1:], w),
             r"^a must have K = 20 columns, .* \(3, 19\)",
         ),
-        call("unasked t", lambda x, a, q, s, w: x.matmul(a, w, np.ones(3, np.float32)), "^t must be None"),
-        call(
-            "no weights", lambda x, a, q, s, w: x.matmul(a, q), "^weights must be what load_weights returned"
-        ),
+        call("unasked t", lambda x, a, p, w: x.matmul(a, w, np.ones(3, np.float32)), "^t must be None"),
+        call("no weights", lambda x, a, p, w: x.matmul(a, p), "^weights must be what load_weights returned"),
+        call("codes alone", lambda x, a, p, w: x.load_weights(p.codes), "^weights must be a QuantizedMatrix"),
         call(
             "other groups",
-            lambda x, a, q, s, w: x.load_weights(q, s[:2]),
-            r"^s must have shape \[G, N\] = \(3",
+            lambda x, a, p, w: x.load_weights(matrix(Config(group=16), p.codes, nan[:2])),
+            "^the weights are quantized as INT4 in groups of 16 with s in FP16, and the array takes INT4 in "
+            "groups of 8 with s in FP16",
         ),
-        call("unasked z", lambda x, a, q, s, w: x.load_weights(q, s, q[:3]), "^z must be None"),
-        call("wide weights", lambda x, a, q, s, w: x.load_weights(q * 3 + 9, nan), r"^q\[\d+, \d\] must be"),
+        call(
+            "unasked z",
+            lambda x, a, p, w: x.load_weights(
+                matrix(Config(group=8, zero_point=True), p.codes, nan, p.codes[:3])
+            ),
+            "^the weights are quantized as INT4 .* with s in FP16, z in INT4, and the array takes .* FP16: ",
+        ),
+        call(
+            "wide weights",
+            lambda x, a, p, w: x.load_weights(matrix(Config(group=8, weight_bits=8), p.codes * 3 + 9, nan)),
+            "^the weights are quantized as INT8 .*, and the array takes INT4 ",
+        ),
         call(
             "too many columns",
-            lambda x, a, q, s, w: x.load_weights(
-                np.zeros((1, 1 << 24), np.int8), np.zeros((1, 1 << 24), np.float16)
-            ),
+            lambda x, a, p, w: x.load_weights(zeros(1, 1 << 24)),
             "^n must be an integer of 1 to 16777215",
         ),
         call(
             "too many rows",
-            lambda x, a, q, s, w: x.matmul(np.broadcast_to(np.int8(0), (1 << 24, 20)), w),
+            lambda x, a, p, w: x.matmul(np.broadcast_to(np.int8(0), (1 << 24, 20)), w),
             "^a must have at most 16777215 rows, not 16777216",
         ),
         call(
             "freed weights",
-            lambda x, a, q, s, w: (w.free(), x.matmul(a, w)),
+            lambda x, a, p, w: (w.free(), x.matmul(a, w)),
             r"^the weights \[20, 6\] are freed",
         ),
         call(
             "no room",
-            lambda x, a, q, s, w: x.matmul(np.zeros((1 << 14, 20), np.int8), w),
+            lambda x, a, p, w: x.matmul(np.zeros((1 << 14, 20), np.int8), w),
             "^memory must have 1048576 free bytes in a piece for activations and results of M = 16384, ",
         ),
         call(
             "no room for weights",
-            lambda x, a, q, s, w: x.load_weights(
-                np.zeros((1024, 2048), np.int8), np.zeros((128, 2048), np.float16)
-            ),
+            lambda x, a, p, w: x.load_weights(zeros(1024, 2048)),
             r"^memory must have 1048576 free bytes in a piece for weights .*, and has 104\d{4} of 1048576$",
         ),
     ]
@@ -235,12 +246,12 @@ def broken_calls():
 
 @pytest.mark.parametrize(("wrong", "message"), broken_calls())
 def test_refused_operands(wrong, message, core, accelerator, rng):
-    a, q, s, _, _, expected = product(rng, PLAIN)
-    weights = accelerator.load_weights(q, s)
-    again = accelerator.load_weights(q, s)
+    a, quantized, _, expected = product(rng, PLAIN)
+    weights = accelerator.load_weights(quantized)
+    again = accelerator.load_weights(quantized)
     accesses, free = core.accesses, accelerator.free_bytes
     with pytest.raises(UserError, match=message) as error:
-        wrong(accelerator, a, q, s, weights)
+        wrong(accelerator, a, quantized, weights)
     assert "\n" not in str(error.value)
     assert core.accesses == accesses
     assert accelerator.free_bytes == free + ("freed" in message) * weights.bytes
@@ -249,16 +260,16 @@ def test_refused_operands(wrong, message, core, accelerator, rng):
 
 def test_token_scales_of_another_length(rng):
     accelerator = Accelerator(ReferenceCore(FULL), FULL)
-    a, q, s, z, t, _ = product(rng, FULL)
+    a, quantized, t, _ = product(rng, FULL)
     assert t is not None
-    weights = accelerator.load_weights(q, s, z)
+    weights = accelerator.load_weights(quantized)
     assert refusal(accelerator.matmul, a, weights).startswith("t is missing")
     assert refusal(accelerator.matmul, a, weights, t[1:]) == "t must have shape [M] = (3,), not (2,)"
 
 
 def test_weights_of_another_accelerator(accelerator, rng):
-    a, q, s, *_ = product(rng, PLAIN)
-    foreign = Accelerator(ReferenceCore(PLAIN)).load_weights(q, s)
+    a, quantized, *_ = product(rng, PLAIN)
+    foreign = Accelerator(ReferenceCore(PLAIN)).load_weights(quantized)
     assert (
         refusal(accelerator.matmul, a, foreign)
         == "weights must be loaded in this accelerator, not in another"

@@ -42,7 +42,7 @@ def product(rng, m=3, k=20, n=6) -> Product:
 
 def test_more_commands_than_the_queue_holds(core, accelerator, rng):
     jobs = [product(rng, m, k, n) for m, k, n in itertools.product((1, 4), (5, 20), (3, 6))]
-    loaded = [accelerator.load_weights(q, s) for _, q, s, *_ in jobs]
+    loaded = [accelerator.load_weights(job.weights) for job in jobs]
     free = accelerator.free_bytes
     commands = [accelerator.submit(a, w) for (a, *_), w in zip(jobs, loaded, strict=True)]
     assert sum(command.ended for command in commands) == len(jobs) - PLAIN.queue - 1
@@ -56,17 +56,17 @@ def test_more_commands_than_the_queue_holds(core, accelerator, rng):
 
 def test_memory_of_ended_commands_is_used_again(rng):
     """Room for two products only, and six are submitted."""
-    a, q, s, _, _, expected = product(rng, m=8)
+    a, matrix, _, expected = product(rng, m=8)
     size = layout.weight_bytes(20, 6, PLAIN.array) + layout.scale_bytes(20, 6, PLAIN.array)
     accelerator = Accelerator(ReferenceCore(PLAIN, memory_bytes=size + 2 * 2 * 8 * 64), PLAIN)
-    weights = accelerator.load_weights(q, s)
+    weights = accelerator.load_weights(matrix)
     assert accelerator.free_bytes == 2 * 2 * 8 * 64
     assert all(same(c.result(), expected) for c in [accelerator.submit(a, weights) for _ in range(6)])
 
 
 def test_weights_are_freed_behind_the_commands_that_read_them(core, accelerator, rng):
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     command = accelerator.submit(a, weights)
     weights.free()
     core.memory[:] = 0
@@ -74,8 +74,8 @@ def test_weights_are_freed_behind_the_commands_that_read_them(core, accelerator,
 
 
 def test_tags_and_counts_wrap(core, accelerator, rng, monkeypatch):
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     core.values["DONE"] = register("DONE").pack(COUNT=(1 << 16) - 2)
     monkeypatch.setattr(accelerator._queue, "_tag", (1 << 16) - 2)
     commands = [accelerator.submit(a, weights) for _ in range(3)]
@@ -91,9 +91,9 @@ def beats(m, k, n) -> int:
 
 
 def test_counters(core, accelerator, rng):
-    a, q, s, *_ = product(rng, 4, 20, 6)
-    b, r, u, *_ = product(rng, 1, 9, 3)
-    first, second = accelerator.load_weights(q, s), accelerator.load_weights(r, u)
+    a, large, *_ = product(rng, 4, 20, 6)
+    b, small, *_ = product(rng, 1, 9, 3)
+    first, second = accelerator.load_weights(large), accelerator.load_weights(small)
     accelerator.matmul(a, first)
     read = 4 * 64 + first.bytes
     assert accelerator.last_counters == Counters(
@@ -127,7 +127,7 @@ def test_counters(core, accelerator, rng):
 def test_error_ends_one_command_and_drops_the_next(core, accelerator, rng):
     """The one before is done; all memory is given back; the core goes on."""
     jobs = [product(rng, k=k) for k in (20, 9, 30)]
-    weights = [accelerator.load_weights(q, s) for _, q, s, *_ in jobs]
+    weights = [accelerator.load_weights(job.weights) for job in jobs]
     free = accelerator.free_bytes
     for response, error in (("SLVERR", Error.READ_SLAVE), ("DECERR", Error.READ_DECODE)):
         core.inject(weights[1].addresses[0], 1, response)
@@ -147,8 +147,8 @@ def test_error_ends_one_command_and_drops_the_next(core, accelerator, rng):
 
 def test_error_while_the_queue_is_full(core, accelerator, rng):
     """`submit` meets the error of an earlier command, and its own is taken all the same."""
-    a, q, s, _, _, expected = product(rng)
-    good, bad = accelerator.load_weights(q, s), accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    good, bad = accelerator.load_weights(matrix), accelerator.load_weights(matrix)
     core.inject(bad.addresses[1], 1, "SLVERR")
     commands = [accelerator.submit(a, bad)] + [accelerator.submit(a, good) for _ in range(4)]
     assert same(commands[-1].result(), expected)
@@ -157,8 +157,8 @@ def test_error_while_the_queue_is_full(core, accelerator, rng):
 
 
 def test_abort(core, accelerator, rng):
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     free = accelerator.free_bytes
     commands = [accelerator.submit(a, weights) for _ in range(2)]
     accelerator.abort()
@@ -195,8 +195,8 @@ def test_refused_command(changes, error, accelerator, rng):
     with pytest.raises(RegisterError):
         accelerator.submit_raw(8, **LEGAL)
     assert accelerator.registers.error() == (error, 0)
-    a, q, s, _, _, expected = product(rng)
-    assert same(accelerator.matmul(a, accelerator.load_weights(q, s)), expected)
+    a, matrix, _, expected = product(rng)
+    assert same(accelerator.matmul(a, accelerator.load_weights(matrix)), expected)
     accelerator.submit_raw(9, **LEGAL)
     accelerator.wait_idle()
     assert accelerator.registers.fields("DONE")["TAG"] == 9
@@ -204,8 +204,8 @@ def test_refused_command(changes, error, accelerator, rng):
 
 def test_products_behind_raw_commands(accelerator, rng):
     """Their ends are not taken for those of the products."""
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     accelerator.submit_raw(0, **LEGAL)
     accelerator.submit_raw(0, **LEGAL)
     assert same(accelerator.matmul(a, weights), expected)
@@ -213,8 +213,8 @@ def test_products_behind_raw_commands(accelerator, rng):
 
 def test_command_that_the_core_refuses(core, accelerator, rng):
     """The error is its own, and the next command is taken."""
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     free = accelerator.free_bytes
     core.config = CoreConfig(name="other", array=Config(rows=3, cols=4, group=16), data_bits=64, queue=2)
     with pytest.raises(CommandError, match="the group size is not the one the core is built for"):
@@ -226,8 +226,8 @@ def test_command_that_the_core_refuses(core, accelerator, rng):
 
 def test_command_that_vanishes(core, accelerator, rng):
     """As behind a register write that was refused just before the error that dropped it."""
-    a, q, s, *_ = product(rng)
-    command = accelerator.submit(a, accelerator.load_weights(q, s))
+    a, matrix, *_ = product(rng)
+    command = accelerator.submit(a, accelerator.load_weights(matrix))
     core._queue.clear()
     assert command.done()
     with pytest.raises(CommandError, match="the core dropped it without telling why"):
@@ -238,8 +238,8 @@ def test_command_that_vanishes(core, accelerator, rng):
 
 
 def test_hang(core, accelerator, rng):
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     free = accelerator.free_bytes
     core.stuck = True
     commands = [accelerator.submit(a, weights) for _ in range(2)]
@@ -257,8 +257,8 @@ def test_hang(core, accelerator, rng):
 
 def test_hang_that_no_abort_ends(core, accelerator, rng):
     """The core may still write to its regions: none is used again."""
-    a, q, s, *_ = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, *_ = product(rng)
+    weights = accelerator.load_weights(matrix)
     free = accelerator.free_bytes
     core.stuck = core.deaf = True
     command = accelerator.submit(a, weights)
@@ -269,7 +269,7 @@ def test_hang_that_no_abort_ends(core, accelerator, rng):
     core.reset()
     core.stuck = core.deaf = False
     anew = Accelerator(core, PLAIN)
-    anew.matmul(a, anew.load_weights(q, s))
+    anew.matmul(a, anew.load_weights(matrix))
 
 
 def test_raw_command_that_hangs(core, accelerator):
@@ -283,8 +283,8 @@ def test_raw_command_that_hangs(core, accelerator):
 
 def test_interrupt_from_the_keyboard(core, accelerator, rng, monkeypatch):
     """While results are read: the command is neither lost nor counted twice."""
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     free = accelerator.free_bytes
     first, second = (accelerator.submit(a, weights) for _ in range(2))
 
@@ -303,8 +303,8 @@ def test_interrupt_from_the_keyboard(core, accelerator, rng, monkeypatch):
 def test_long_commands_do_not_hang(core, rng):
     """Each takes longer than the patience, and something is counted in between."""
     accelerator = Accelerator(core, PLAIN, patience=DURATION // 4)
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     wait = core.wait
 
     def counting(cycles: int) -> bool:
@@ -319,6 +319,6 @@ def test_without_the_wire(core, accelerator, rng, monkeypatch):
     """Where `irq` goes nowhere, commands end by the counters."""
     core.wired = False
     monkeypatch.setattr(accelerator._queue, "_give_up", None)
-    a, q, s, _, _, expected = product(rng)
-    weights = accelerator.load_weights(q, s)
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
     assert same(accelerator.matmul(a, weights), expected)

@@ -19,9 +19,11 @@ from amaranth.sim import Simulator
 from mixpe.hw.array.top import Top
 from mixpe.hw.element.integer import PE
 from mixpe.quant.golden import mpgemm
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.quant.operands import float_dtype
 from mixpe.spec.array import Config
 from mixpe.spec.formats.numbers import IntFormat
+from verif.samples.products import matrix
 
 PERIOD = 1e-6
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples/embed.py"
@@ -110,10 +112,12 @@ def sink(port, count: int, taken: list, rng: random.Random, wait: float):
     return take
 
 
-def beats_of(config: Config, a, q, s, z) -> tuple[list[dict], list[dict], list[dict]]:
-    """Beats by the names and indices of the payloads' layouts."""
-    acts, weights, scales = [], [], []
-    k = a.shape[1]
+def beats_of(
+    config: Config, a: np.ndarray, weights: QuantizedMatrix
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """Returns beats by the names and indices of the payloads' layouts."""
+    acts, codes, scales = [], [], []
+    k, q, s, z = a.shape[1], weights.codes, weights.groups["s"], weights.zeros
     if not isinstance(config.act_code, IntFormat):
         a = a.view(f"u{config.act_bits // 8}")
     for group, start in enumerate(range(0, k, config.group)):
@@ -126,14 +130,15 @@ def beats_of(config: Config, a, q, s, z) -> tuple[list[dict], list[dict], list[d
                     "last": end == k and first + config.lanes >= end,
                 }
             )
-            weights.append({"q": [[0 if i is None else int(column[i]) for i in inner] for column in q.T]})
+            codes.append({"q": [[0 if i is None else int(column[i]) for i in inner] for column in q.T]})
         scales.append({"s": [int(code) for code in s.view(np.uint16)[group]]})
         if z is not None:
             scales[-1]["z"] = [int(zero) for zero in z[group]]
-    return acts, weights, scales
+    return acts, codes, scales
 
 
-def operands(config: Config, k: int, seed: int):
+def operands(config: Config, k: int, seed: int) -> tuple[np.ndarray, QuantizedMatrix, np.ndarray | None]:
+    """Returns a, weights and t that give finite results."""
     rng = np.random.default_rng(seed)
     code, groups = config.weight_code, -(-k // config.group)
     form = config.act_code
@@ -145,7 +150,7 @@ def operands(config: Config, k: int, seed: int):
     s = rng.uniform(-1, 1, (groups, config.cols)).astype(np.float16)
     z = rng.integers(code.min, code.max, s.shape, endpoint=True) if config.zero_point else None
     t = rng.uniform(-1, 1, config.rows).astype(np.float32) if config.token_scale else None
-    return a, q, s, z, t
+    return a, matrix(config, q, s, z), t
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.4])
@@ -155,11 +160,11 @@ def test_array(config, wait):
     component, rng = Accelerator(config), random.Random(1)
     acts, weights, scales, tokens, expected = [], [], [], [], []
     for seed, k in enumerate((2 * config.group + 1, config.group - 1)):
-        a, q, s, z, t = operands(config, k, seed)
-        for stream_beats, more in zip((acts, weights, scales), beats_of(config, a, q, s, z), strict=True):
+        a, w, t = operands(config, k, seed)
+        for stream_beats, more in zip((acts, weights, scales), beats_of(config, a, w), strict=True):
             stream_beats += more
-        tokens += [] if t is None else [int(code) for code in t.view(np.uint32)]
-        expected.append(mpgemm(a, q, s, z, t=t, config=config))
+        tokens += [] if t is None else [{"t": int(code)} for code in t.view(np.uint32)]
+        expected.append(mpgemm(a, w, t=t, config=config))
     taken = []
     ports = {"acts": acts, "weights": weights, "scales": scales}
     ports |= {"tokens": tokens} if config.token_scale else {}
@@ -307,13 +312,13 @@ def test_engine_of_the_example():
     example = runpy.run_path(str(EXAMPLE))
     config, component = example["CONFIG"], example["Engine"]()
     rng = random.Random(4)
-    a, q, s, z, _ = operands(config, 9, 4)
+    a, w, _ = operands(config, 9, 4)
     taken = []
-    beats = beats_of(config, a, q, s, z)
+    beats = beats_of(config, a, w)
     ports = (component.acts, component.weights, component.scales)
     benches = [source(port, more, rng, 0.0) for port, more in zip(ports, beats, strict=True)]
     run(component, *benches, sink(component.out, config.rows, taken, rng, 0.0), cycles=1000)
-    product = mpgemm(a, q, s, z, config=config)
+    product = mpgemm(a, w, config=config)
     assert (product < 0).any()
     assert (product > 0).any()
     result = np.array([[int(beat.y[col]) for col in range(config.cols)] for beat in taken], np.uint32)

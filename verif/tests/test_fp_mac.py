@@ -8,10 +8,11 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.sim import Simulator
 
+from mixpe.hw.array.edge import WeightDigits
 from mixpe.hw.baselines.floating import DequantizeFirstFloatPE, FloatMacPE
 from mixpe.hw.element.floating import FloatIntPE
 from mixpe.hw.fp import accumulate
-from mixpe.hw.fp.normal import digits_of, normalized, recoded
+from mixpe.hw.fp.normal import normalized, recoded
 from mixpe.sim.cocotb.runner import SIMULATORS
 from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
@@ -231,7 +232,13 @@ def test_weight_digits(bits):
     form = ScaledDigits(bits)
     codes = range(1 << bits)
     signed = [code - (code >> (bits - 1) << bits) for code in codes]
-    assert settled(lambda m, code: digits_of(m, code, form), bits, codes) == list(map(form.encode, signed))
+
+    def digits(m, code):
+        m.submodules.digits = made = WeightDigits(config(weight_bits=bits))
+        m.d.comb += made.i.eq(code)
+        return made.o
+
+    assert settled(digits, bits, codes) == list(map(form.encode, signed))
     assert len(set(map(form.encode, signed))) == len(codes)
 
 

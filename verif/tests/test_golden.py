@@ -1,5 +1,6 @@
 """The golden model against exact rational arithmetic that shares nothing with NumPy's floats."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import product
 
@@ -7,18 +8,21 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mixpe.quant.golden.product import exact_dtype, mpgemm
+from mixpe.quant.golden import mpgemm
+from mixpe.quant.golden.integer_sums import exact_dtype
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.spec.array import Config
 from mixpe.spec.formats.numbers import BF16, FP16, FP32
 from verif.reference.exact import NAN, codes, decode, encode, random_operands, reference
+from verif.samples.products import matrix
 
 
-def check(a, q, s, z, t, config: Config):
-    out = mpgemm(a, q, s, z, t=t, config=config)
+def check(a, weights: QuantizedMatrix, t, config: Config):
+    out = mpgemm(a, weights, t=t, config=config)
     assert (
         out.dtype == {"fp32": np.float32, "fp16": np.float16, "bf16": ml_dtypes.bfloat16}[config.out_format]
     )
-    np.testing.assert_array_equal(codes(out), reference(a, q, s, z, t, config))
+    np.testing.assert_array_equal(codes(out), reference(a, weights, t, config))
 
 
 def test_reference_agrees_with_known_codes():
@@ -69,12 +73,12 @@ def test_sums_wider_than_a_significand(signed, zero_point):
     """8x16 bits over 16384: 37-bit sums, rounded once, then a tail."""
     config = Config(weight_bits=8, weight_signed=signed, zero_point=zero_point, act_bits=16, group=16384)
     rng = np.random.default_rng(2)
-    a, q, s, z, t = random_operands(rng, config, 2, 16384 + 3, 2, "plain")
-    check(a, q, s, z, t, config)
+    a, weights, t = random_operands(rng, config, 2, 16384 + 3, 2, "plain")
+    check(a, weights, t, config)
     a[:] = config.act.min + 1  # odd, and nowhere positive
-    q[:] = config.weight_code.max
+    q = np.full_like(weights.codes, config.weight_code.max)
     q[0] -= 1
-    check(a, q, s, z, t, config)
+    check(a, replace(weights, codes=q), t, config)
 
 
 def test_extremes_at_the_limit_of_float32():
@@ -85,10 +89,11 @@ def test_extremes_at_the_limit_of_float32():
         config = Config(weight_bits=8, act_bits=8, group=2048)
         a, q = np.full((1, k), -128), np.full((k, 1), -128)
         q[0], a[0, 0] = 1, 1  # an odd sum: 2**24 + 1 for k = 1025
-        out = mpgemm(a, q, np.ones((1, 1), np.float16), config=config)
+        weights = matrix(config, q, np.ones((1, 1), np.float16))
+        out = mpgemm(a, weights, config=config)
         exact = 128 * 128 * (k - 1) + 1
         assert int(out[0, 0]) == (exact if exact <= 1 << 24 else exact - 1)  # ties, to even
-        check(a, q, np.ones((1, 1), np.float16), None, None, config)
+        check(a, weights, None, config)
 
 
 def test_zero_points_that_alone_make_sums_wide():
@@ -96,7 +101,8 @@ def test_zero_points_that_alone_make_sums_wide():
     config = Config(weight_bits=8, zero_point=True, act_bits=8, group=4096)
     rng = np.random.default_rng(5)
     q, z = rng.integers(0, 2, (4096, 3)), np.array([[-128, 127, -127]])
-    check(np.full((1, 4096), -127), q, np.ones((1, 3), np.float16), z, None, config)
+    weights = matrix(config, q, np.ones((1, 3), np.float16), z)
+    check(np.full((1, 4096), -127), weights, None, config)
 
 
 def test_special_scales():
@@ -123,7 +129,8 @@ def test_special_scales():
     a = np.array([[x, y] for x, y in product((-3, 0, 5), repeat=2)])
     q = np.repeat([[-2], [7]], pairs.shape[1], axis=1)
     for out_format in ("fp32", "fp16", "bf16"):
-        check(a, q, pairs, None, None, Config(group=1, out_format=out_format))
+        config = Config(group=1, out_format=out_format)
+        check(a, matrix(config, q, pairs), None, config)
 
 
 def test_special_token_scales():
@@ -148,28 +155,33 @@ def test_special_token_scales():
     a, q = np.ones((len(t), 1), np.int8), np.array([[1, -1, 0, 3, -8]], np.int8)
     s = np.array([[1, 1, 1, 0.5, 6e-8]], np.float16)
     for out_format in ("fp32", "fp16", "bf16"):
-        check(a, q, s, None, t, Config(out_format=out_format, token_scale=True))
+        config = Config(out_format=out_format, token_scale=True)
+        check(a, matrix(config, q, s), t, config)
 
 
 def test_negative_zero_survives_only_as_the_contract_says():
     config = Config(group=1)
     minus = np.array([[-1.0], [-1.0]], np.float16)
-    zero_sum = np.zeros((1, 2), np.int8), np.full((2, 1), -3, np.int8)
-    assert codes(mpgemm(*zero_sum, minus, config=config))[0, 0] == 0x80000000
-    assert codes(mpgemm(*zero_sum, -minus, config=config))[0, 0] == 0
-    assert codes(mpgemm(*zero_sum, np.array([[-1.0], [1.0]], np.float16), config=config))[0, 0] == 0
+    a, q = np.zeros((1, 2), np.int8), np.full((2, 1), -3, np.int8)
+
+    def zero_sum(s: np.ndarray) -> int:
+        return codes(mpgemm(a, matrix(config, q, s), config=config))[0, 0]
+
+    assert zero_sum(minus) == 0x80000000
+    assert zero_sum(-minus) == 0
+    assert zero_sum(np.array([[-1.0], [1.0]], np.float16)) == 0
 
 
 def test_tiles_and_order():
     """More rows and columns than one tile: every element equals its own one-element product."""
     config = Config(group=32, zero_point=True, token_scale=True)
     rng = np.random.default_rng(3)
-    a, q, s, z, t = random_operands(rng, config, 513, 70, 1030, "plain")
-    out = mpgemm(a, q, s, z, t=t, config=config)
+    a, weights, t = random_operands(rng, config, 513, 70, 1030, "plain")
+    out = mpgemm(a, weights, t=t, config=config)
     for i, j in [(0, 0), (255, 511), (256, 512), (511, 1023), (512, 1029), (512, 0), (0, 1029)]:
-        one = a[i : i + 1], q[:, j : j + 1], s[:, j : j + 1], z[:, j : j + 1], t[i : i + 1]
+        one = a[i : i + 1], weights.columns(slice(j, j + 1)), t[i : i + 1]
         assert codes(out)[i, j] == reference(*one, config)[0, 0]
-    np.testing.assert_array_equal(codes(mpgemm(a[500:], q, s, z, t=t[500:], config=config)), codes(out[500:]))
+    np.testing.assert_array_equal(codes(mpgemm(a[500:], weights, t=t[500:], config=config)), codes(out[500:]))
     np.testing.assert_array_equal(
-        codes(mpgemm(a, q[:, 3:9], s[:, 3:9], z[:, 3:9], t=t, config=config)), codes(out[:, 3:9])
+        codes(mpgemm(a, weights.columns(slice(3, 9)), t=t, config=config)), codes(out[:, 3:9])
     )

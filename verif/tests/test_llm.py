@@ -23,6 +23,7 @@ from verif.samples.models import (
     tiny_model,
     write_tokenizer,
 )
+from verif.samples.products import matrix
 
 CONFIGS = {
     "w8a8": array_config(8, 16, "a8", rows=4, cols=4),
@@ -111,7 +112,7 @@ def test_memory_holds_weights_and_operands(tiny):
     packed = []
     for k, n in (w.shape for w in model.linears.values()):
         scales = np.zeros((-(-k // config.group), n), np.float16)
-        packed.append(memory.pack_weights(np.zeros((k, n), np.int8), scales, None, config))
+        packed.append(memory.pack_weights(matrix(config, np.zeros((k, n), np.int8), scales), config))
     a = memory.pack_acts(np.zeros((20, 37), np.int8), config)
     out = memory.pack_results(np.zeros((20, model.config.vocab), np.float32), config)
     least = sum(each.weights.size + each.scales.size for each in packed) + max(a.size, out.size) + 4 * 20

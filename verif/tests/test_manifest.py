@@ -23,8 +23,7 @@ from mixpe.quant.packing.beats import (
     pack_weights,
 )
 from mixpe.spec.array import Config
-from verif.reference.exact import codes
-from verif.reference.exact_float import random_acts
+from verif.reference.memory_reader import number_codes, operands
 from verif.samples.arrays import EVERYTHING, LARGE, SMALL, modules, ports, verilog
 
 
@@ -110,17 +109,13 @@ def assembled(stream, **arrays) -> int:
 def test_layout_agrees_with_packing(config):
     rng = np.random.default_rng(7)
     layout = streams(config)
-    code, lanes = config.weight_code, config.lanes
+    lanes = config.lanes
     k = config.group + 2 if config.group < 100 else 2 * lanes + 1
     beats = config.beats(k)
-    if config.act_format == "int":
-        a = a_codes = rng.integers(config.act.min, config.act.max, (config.rows, k), endpoint=True)
-    else:
-        a = random_acts(rng, config.act_float, (config.rows, k))
-        a_codes = codes(a)
-    q = rng.integers(code.min, code.max, (k, config.cols), endpoint=True)
-    s = rng.integers(0, 1 << 16, (len(beats), config.cols), dtype=np.uint16)
-    z = rng.integers(code.min, code.max, s.shape, endpoint=True) if config.zero_point else None
+    a, quantized, _ = operands(rng, config, config.rows, k, config.cols)
+    a_codes, q = number_codes(a), number_codes(quantized.codes)
+    members = {symbol: number_codes(array) for symbol, array in quantized.groups.items()}
+    assert members.keys() == ({"s", "z"} if config.zero_point else {"s"})
 
     # "beat b of a group holds k = group start + lanes*b + lane; every group begins a beat"
     acts, weights = [], []
@@ -136,20 +131,19 @@ def test_layout_agrees_with_packing(config):
             acts.append(assembled(layout["acts"], a=one_a, last=last))
             weights.append(assembled(layout["weights"], q=one_q))
     assert pack_acts(a, config) == acts
-    assert pack_weights(q, config) == weights
+    assert pack_weights(quantized, config) == weights
 
-    zeros = {} if z is None else {"z": z}
     groups = [
-        assembled(layout["scales"], s=s[g], **{name: value[g] for name, value in zeros.items()})
+        assembled(layout["scales"], **{name: value[g] for name, value in members.items()})
         for g in range(len(beats))
     ]
-    assert pack_scales(s.view(np.float16), z, config) == groups
+    assert pack_scales(quantized, config) == groups
     t = None
     if config.token_scale:
         words = rng.integers(0, 1 << 32, config.rows, dtype=np.uint32)
         t = words.view(np.float32)
         assert pack_tokens(t, config) == [assembled(layout["tokens"], t=word) for word in words]
-    together = pack_matmul(a, q, s.view(np.float16), z, t, config)
+    together = pack_matmul(a, quantized, config=config, t=t)
     assert (together.acts, together.weights, together.scales) == (acts, weights, groups)
 
 

@@ -12,7 +12,8 @@ from mixpe.quant.packing import memory
 from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
 from verif.reference.exact import codes, random_operands
-from verif.reference.memory_reader import Reader, act_codes, field, operands, random_config, up
+from verif.reference.memory_reader import Reader, field, number_codes, operands, random_config, up
+from verif.samples.products import matrix
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -21,10 +22,11 @@ def test_every_field_is_where_the_document_says(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     config = random_config(rng)
     m, k, n = (int(rng.integers(1, high)) for high in (4, 50, 25))
-    a, q, s, z, t = operands(rng, config, m, k, n)
+    a, weights, t = operands(rng, config, m, k, n)
+    q, s, z = weights.codes, weights.groups["s"], weights.zeros
     if seed % 2:
         monkeypatch.setattr(memory, "_CHUNK", 100)
-    packed, reader = memory.pack_weights(q, s, z, config), Reader(config, k)
+    packed, reader = memory.pack_weights(weights, config), Reader(config, k)
     tiles = up(n, config.cols)
     assert packed.weights.shape == (tiles * reader.weight_tile,)
     assert packed.scales.shape == (tiles * reader.scale_tile,)
@@ -33,7 +35,7 @@ def test_every_field_is_where_the_document_says(seed, monkeypatch):
     for g, j in product(range(reader.groups), range(n)):
         assert reader.s(packed.scales, g, j) == codes(s)[g, j]
         assert z is None or reader.z(packed.scales, g, j) == z[g, j] % 2**config.weight_bits
-    acts, expected = memory.pack_acts(a, config), act_codes(config, a)
+    acts, expected = memory.pack_acts(a, config), number_codes(a)
     assert acts.shape == (m, reader.a_stride)
     for i, j in product(range(m), range(k)):
         found = reader.a(acts, i, j)
@@ -44,7 +46,7 @@ def test_every_field_is_where_the_document_says(seed, monkeypatch):
         0 if z is None else count_bits(z, config.weight_bits)
     )
     assert np.unpackbits(acts).sum() == count_bits(expected, reader.c)
-    check_inverses(config, packed, acts, (a, q, s, z, t))
+    check_inverses(config, packed, acts, (a, weights, t))
 
 
 def count_bits(values: Any, width: int) -> int:
@@ -52,11 +54,14 @@ def count_bits(values: Any, width: int) -> int:
 
 
 def check_inverses(config: Config, packed: memory.PackedWeights, acts: np.ndarray, arrays: Any) -> None:
-    a, q, s, z, t = arrays
-    q_back, s_back, z_back = memory.unpack_weights(packed)
+    a, weights, t = arrays
+    s, z = weights.groups["s"], weights.zeros
+    back = memory.unpack_weights(packed)
+    assert back.format == config.matrix
+    q_back, s_back, z_back = back.codes, back.groups["s"], back.zeros
     kind = f"{'' if config.weight_signed else 'u'}int8"
     assert q_back.dtype == kind
-    np.testing.assert_array_equal(q_back, q)
+    np.testing.assert_array_equal(q_back, weights.codes)
     np.testing.assert_array_equal(codes(s_back), codes(s))
     assert (z_back is None) == (z is None)
     if z is not None and z_back is not None:
@@ -80,15 +85,16 @@ def test_tiles_hold_the_beats_of_the_streams(seed):
     rng = np.random.default_rng(seed)
     config = random_config(rng)
     k, n = int(rng.integers(1, 60)), int(rng.integers(1, 25))
-    _, q, s, z, _ = operands(rng, config, 1, k, n)
-    packed, reader = memory.pack_weights(q, s, z, config), Reader(config, k)
+    _, whole, _ = operands(rng, config, 1, k, n)
+    packed, reader = memory.pack_weights(whole, config), Reader(config, k)
     for tile in range(up(n, config.cols)):
         cols = slice(tile * config.cols, (tile + 1) * config.cols)
-        weights = packing.pack_weights(q[:, cols], config)
+        part = whole.columns(cols)
+        weights = packing.pack_weights(part, config)
         width = config.cols * config.lanes * config.weight_bits
         region = packed.weights[tile * reader.weight_tile :]
         assert weights == [field(region, b * width, width) for b in range(len(weights))]
-        scales = packing.pack_scales(s[:, cols], None if z is None else z[:, cols], config)
+        scales = packing.pack_scales(part, config)
         region, width = packed.scales[tile * reader.scale_tile :], reader.scale_beat
         assert scales == [field(region, g * width, width) for g in range(reader.groups)]
 
@@ -116,17 +122,20 @@ def test_padding_is_not_looked_at():
     """Ones wherever no field is; rows further apart than they must be."""
     rng = np.random.default_rng(0)
     config = Config(cols=3, lanes=4, group=5, weight_bits=3, act_bits=6, zero_point=True)
-    a, q, s, z, _ = random_operands(rng, config, 2, 13, 7)
-    ones = np.full(s.shape, 0xFFFF, np.uint16).view(np.float16)
-    fields = memory.pack_weights(np.full_like(q, -1), ones, np.full_like(z, -1), config)
-    packed = memory.pack_weights(q, s, z, config)
+    a, weights, _ = random_operands(rng, config, 2, 13, 7)
+    ones = np.full((3, 7), 0xFFFF, np.uint16).view(np.float16)
+    every = matrix(config, np.full((13, 7), -1), ones, np.full((3, 7), -1))
+    fields = memory.pack_weights(every, config)
+    packed = memory.pack_weights(weights, config)
     dirty = dataclasses.replace(
         packed, weights=packed.weights | ~fields.weights, scales=packed.scales | ~fields.scales
     )
     assert (dirty.weights != packed.weights).sum() > 100
     assert (dirty.scales != packed.scales).sum() > 100
-    for found, expected in zip(memory.unpack_weights(dirty), (q, s, z), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    back = memory.unpack_weights(dirty)
+    np.testing.assert_array_equal(back.codes, weights.codes)
+    for symbol in ("s", "z"):
+        np.testing.assert_array_equal(back.groups[symbol], weights.groups[symbol])
     acts = memory.pack_acts(a, config) | ~memory.pack_acts(np.full_like(a, -1), config)
     acts = np.pad(acts, ((0, 0), (0, 64)), constant_values=0xFF) ^ 0xC0  # above the six bits, too
     np.testing.assert_array_equal(memory.unpack_acts(acts, 13, config), a)
@@ -138,14 +147,14 @@ def test_a_large_matrix():
     q = rng.integers(-8, 8, (4096, 11008), dtype=np.int8)
     s = rng.integers(0, 1 << 16, (32, 11008), dtype=np.uint16).view(np.float16)
     z = rng.integers(-8, 8, (32, 11008), dtype=np.int8)
-    packed = memory.pack_weights(q, s, z, config)
-    last = memory.pack_weights(q[:, -16:], s[:, -16:], z[:, -16:], config)
+    packed = memory.pack_weights(matrix(config, q, s, z), config)
+    last = memory.pack_weights(matrix(config, q[:, -16:], s[:, -16:], z[:, -16:]), config)
     np.testing.assert_array_equal(packed.weights[-4096 * 8 :], last.weights)
     np.testing.assert_array_equal(packed.scales[-32 * 40 :], last.scales)
-    q_back, s_back, z_back = memory.unpack_weights(packed)
-    assert (q_back == q).all()
-    assert (codes(s_back) == codes(s)).all()
-    assert (z_back == z).all()
+    back = memory.unpack_weights(packed)
+    assert (back.codes == q).all()
+    assert (codes(back.groups["s"]) == codes(s)).all()
+    assert (back.groups["z"] == z).all()
 
 
 SMALL = Config(cols=2, group=4, zero_point=True, out_format="fp16")
@@ -153,17 +162,32 @@ Q, S, Z = np.zeros((5, 2), int), np.zeros((2, 2), np.float16), np.zeros((2, 2), 
 BYTES = np.zeros((2, 64), np.uint8)
 
 
+def pack_arrays(q: Any, s: Any, z: Any, config: Config) -> memory.PackedWeights:
+    """Packs the matrix of loose arrays."""
+    return memory.pack_weights(matrix(config, q, s, z), config)
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        (memory.pack_weights, (Q + 16, S, Z, SMALL), r"q\[0, 0\] must be INT4 \(-8 to 7\), not 16"),
-        (memory.pack_weights, (Q[:4], S, Z, SMALL), r"s must have shape \[G, N\] = \(1, 2\) \(groups of 4\)"),
-        (memory.pack_weights, (Q, S, Z[:1], SMALL), r"z must have shape \[G, N\] = \(2, 2\) \(groups of 4\)"),
-        (memory.pack_weights, (Q, S.astype(float), Z, SMALL), "s must have dtype float16, not float64"),
-        (memory.pack_weights, (Q, S, None, SMALL), "z is missing"),
-        (memory.pack_weights, (Q, S, Z, Config(group=4)), "z must be None"),
+        (pack_arrays, (Q + 16, S, Z, SMALL), r"q\[0, 0\] must be INT4 \(-8 to 7\), not 16"),
+        (pack_arrays, (Q[:4], S, Z, SMALL), r"s must have shape \[G, N\] = \(1, 2\) \(groups of 4\)"),
+        (pack_arrays, (Q, S, Z[:1], SMALL), r"z must have shape \[G, N\] = \(2, 2\) \(groups of 4\)"),
+        (pack_arrays, (Q, S.astype(float), Z, SMALL), "s must have dtype float16 for FP16, not float64"),
+        (pack_arrays, (Q, S, None, SMALL), "z is missing"),
+        (pack_arrays, (Q, S, Z, Config(group=4)), "z must be absent: groups of INT4 .* have s only"),
+        (memory.pack_weights, (Q, SMALL), "weights must be a QuantizedMatrix, not ndarray"),
+        (
+            memory.pack_weights,
+            (matrix(SMALL, Q, S, Z), Config(group=4)),
+            "the weights are quantized as INT4 .* with s in FP16, z in INT4, and the array takes .* FP16: ",
+        ),
         (memory.pack_acts, (Q + 128, SMALL), r"a\[0, 0\] must be INT8 \(-128 to 127\), not 128"),
-        (memory.pack_acts, (Q[:0], SMALL), "a must have at least one row"),
+        (
+            memory.pack_acts,
+            (Q[:0], SMALL),
+            r"a must have at least one element along each of \[M, K\], not \(0, 2\)",
+        ),
         (
             memory.unpack_acts,
             (BYTES, 65, SMALL),
@@ -172,16 +196,21 @@ BYTES = np.zeros((2, 64), np.uint8)
         (memory.unpack_acts, (BYTES[0], 1, SMALL), r"activations must be .*, not uint8 \[64\]"),
         (memory.unpack_acts, (BYTES.view(np.int8), 1, SMALL), r"activations must be .*, not int8 \[2, 64\]"),
         (memory.unpack_acts, (BYTES, 0, SMALL), "k must be at least 1, not 0"),
-        (memory.pack_tokens, (S[0],), "t must have dtype float32, not float16"),
-        (memory.pack_tokens, (None,), "t is missing"),
+        (memory.pack_tokens, (S[0],), "t must have dtype float32 for FP32, not float16"),
+        (memory.pack_tokens, (None,), r"t must be an array \[M\], not of shape \(\)"),
         (memory.unpack_tokens, (BYTES[0, :6],), r"token scales must be uint8 \[4\*M\], not uint8 \[6\]"),
         (memory.unpack_tokens, (b"0000",), r"token scales must be uint8 \[4\*M\], not bytes"),
         (
             memory.pack_results,
             (S.astype(np.float32), SMALL),
-            r"out must be a non-empty float16 array \[M, N\]",
+            "out must have dtype float16 for FP16, not float32",
         ),
-        (memory.pack_results, (S[:0], SMALL), r"out must be a non-empty float16 array \[M, N\]"),
+        (memory.pack_results, (S[0], SMALL), r"out must be an array \[M, N\], not of shape \(2,\)"),
+        (
+            memory.pack_results,
+            (S[:0], SMALL),
+            r"out must have at least one element along each of \[M, N\], not \(0, 2\)",
+        ),
         (memory.unpack_results, (BYTES, 33, SMALL), r"results must be .* at least 66, not uint8 \[2, 64\]"),
         (memory.unpack_results, (BYTES, 0, SMALL), "n must be at least 1, not 0"),
     ],

@@ -6,7 +6,8 @@ import pytest
 from amaranth.hdl import Cat, Const, Module, Signal
 
 from mixpe.gen.write import design_verilog
-from mixpe.hw.array import align, control, dequant, top
+from mixpe.hw.array import align, control, dequant
+from mixpe.hw.array.schemes import aligned
 from mixpe.hw.element import datapath
 from mixpe.hw.fp import add
 from mixpe.sim.cocotb.runner import SimulationError
@@ -42,7 +43,7 @@ def drop_carry(monkeypatch):
 
 
 def ignore_zero_point(monkeypatch):
-    monkeypatch.setattr(dequant.Column, "_zero", lambda self, m: Const(0))
+    monkeypatch.setattr(dequant.Column, "zero_point", lambda self, m: Const(0))
 
 
 def continue_last_tile(monkeypatch):
@@ -108,11 +109,11 @@ def give_all_rows_one_code(monkeypatch):
             m.d.comb += self.code.eq(held)
             return m
 
-    monkeypatch.setattr(top, "GroupCodes", Line)
+    monkeypatch.setattr(aligned, "GroupCodes", Line)
 
 
 def forget_infinities(monkeypatch):
-    monkeypatch.setattr(dequant, "special_sum", lambda flags, total, zero: Const(0, 3))
+    monkeypatch.setattr(aligned, "special_sum", lambda flags, total, zero: Const(0, 3))
 
 
 def forget_subnormals(monkeypatch):

@@ -9,6 +9,7 @@ from mixpe.ppa import operands as operands_module
 from mixpe.ppa.operands import LayerOperands, Operands, layer_operands, pe_stimulus, port_values
 from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
+from verif.samples.products import matrix
 
 
 def test_stimulus_of_known_operands() -> None:
@@ -16,7 +17,8 @@ def test_stimulus_of_known_operands() -> None:
     config = Config(group=4, lanes=2)
     q = np.array([1, -2, 3, -4, 5, -6, 7, -8, 1]).reshape(9, 1)
     a = np.array([[10, 20, 30, 40, 50, 60, 70, 80, 90]])
-    layer = LayerOperands("known", a, q, np.ones((3, 1), np.float16), None, np.ones(1, np.float32))
+    s = np.ones((3, 1), np.float16)
+    layer = LayerOperands("known", a, q, s, None, np.ones(1, np.float32), matrix(config, q, s))
     operands = Operands((layer,), "known")
     stimulus = pe_stimulus(config, operands, cycles=12)
     assert stimulus.inputs["acts"][:5] == [10 | 20 << 8, 30 | 40 << 8, 50 | 60 << 8, 70 | 80 << 8, 90]

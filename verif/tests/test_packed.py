@@ -13,6 +13,7 @@ import pytest
 from mixpe.quant.packing.memory import PackedWeights, pack_weights, unpack_weights
 from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
+from mixpe.spec.formats.weights import WEIGHT_FORMATS
 from verif.reference.exact import random_operands
 
 CONFIG = Config(cols=3, group=4, lanes=2, weight_bits=3, zero_point=True)
@@ -20,8 +21,8 @@ NAMES = [field.name for field in dataclasses.fields(PackedWeights)]
 
 
 def packed_weights(seed: int = 0) -> PackedWeights:
-    _, q, s, z, _ = random_operands(np.random.default_rng(seed), CONFIG, 1, 6, 5)
-    return pack_weights(q, s, z, CONFIG)
+    _, weights, _ = random_operands(np.random.default_rng(seed), CONFIG, 1, 6, 5)
+    return pack_weights(weights, CONFIG)
 
 
 def content(packed: PackedWeights) -> dict[str, Any]:
@@ -39,10 +40,12 @@ def test_a_file_keeps_everything(tmp_path):
     loaded = PackedWeights.load(str(path))
     assert content(loaded) == content(packed)
     assert {type(value) for value in content(loaded).values()} == {int, bool, str, bytes}
-    for found, expected in zip(unpack_weights(loaded), unpack_weights(packed), strict=True):
-        assert found is not None
-        assert expected is not None
-        assert found.tobytes() == expected.tobytes()
+    found, expected = unpack_weights(loaded), unpack_weights(packed)
+    assert found.format == expected.format == CONFIG.matrix
+    assert found.codes.tobytes() == expected.codes.tobytes()
+    assert found.groups.keys() == expected.groups.keys() == {"s", "z"}
+    for symbol, member in expected.groups.items():
+        assert found.groups[symbol].tobytes() == member.tobytes()
 
 
 def test_a_file_is_an_npz_of_the_documents_entries(tmp_path):
@@ -52,11 +55,12 @@ def test_a_file_is_an_npz_of_the_documents_entries(tmp_path):
     assert {name: (array.dtype.kind, array.shape) for name, array in entries.items()} == {
         **dict.fromkeys(("layout", "weight_bits", "group", "cols", "lanes", "k", "n"), ("i", ())),
         **dict.fromkeys(("weight_signed", "zero_point"), ("b", ())),
-        "scale": ("U", ()),
+        **dict.fromkeys(("weight_format", "scale"), ("U", ())),
         "weights": ("u", packed.weights.shape),
         "scales": ("u", packed.scales.shape),
     }
     assert (entries["layout"], entries["scale"], entries["k"], entries["n"]) == (1, "fp16", 6, 5)
+    assert entries["weight_format"] == "int"
 
 
 def test_saving_is_all_or_nothing(tmp_path, monkeypatch):
@@ -121,6 +125,14 @@ def rewritten(path: Path, **changes: Any) -> Path:
     return path
 
 
+def test_files_from_before_weight_formats_hold_integers(tmp_path):
+    path = rewritten(tmp_path / "layer.npz", weight_format=None)
+    with np.load(path) as archive:
+        assert set(archive.files) == {*NAMES} - {"weight_format"}
+    assert content(PackedWeights.load(path)) == content(packed_weights())
+    assert packed_weights().weight_format == "int"
+
+
 def test_refuses_another_version(tmp_path):
     """Whatever its other entries are."""
     message = "FILE has version 2 of the memory layout, and this software reads 1: pack the weights anew"
@@ -135,6 +147,7 @@ def test_refuses_another_version(tmp_path):
         *(
             ({name: None}, "FILE holds no packed weights, or is damaged: pack the weights anew")
             for name in NAMES
+            if name != "weight_format"
         ),
         ({"k": 6.0}, "FILE holds no packed weights, or is damaged: pack the weights anew"),
         ({"n": [5, 5]}, "FILE holds no packed weights, or is damaged: pack the weights anew"),
@@ -149,6 +162,10 @@ def test_refuses_another_version(tmp_path):
             r"FILE is damaged: scales must be uint8 [128], not uint8 [2, 64]",
         ),
         ({"cols": 0}, "FILE is damaged: cols must be 1 to 128, not 0"),
+        (
+            {"weight_format": "fp7"},
+            f"FILE is damaged: weight_format must be one of int, {', '.join(WEIGHT_FORMATS)}, not 'fp7'",
+        ),
         ({"k": 0}, "FILE is damaged: k must be an integer of 1 to 16777215, not 0"),
         ({"n": 1 << 24}, "FILE is damaged: n must be an integer of 1 to 16777215, not 16777216"),
         (

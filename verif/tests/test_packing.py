@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from mixpe.quant.golden import mpgemm
+from mixpe.quant.matrix import QuantizedMatrix
+from mixpe.quant.operands import Operands
 from mixpe.quant.packing.beats import (
     Beats,
     beat_index,
@@ -17,11 +19,9 @@ from mixpe.quant.packing.beats import (
     pack_scales,
     pack_tokens,
     pack_weights,
-    pad_operands,
     tiles,
     unpack_acts,
     unpack_outputs,
-    unpack_scales,
     unpack_tokens,
     unpack_weights,
 )
@@ -31,9 +31,11 @@ from mixpe.spec.errors import UserError
 from mixpe.spec.formats.numbers import IntFormat
 from verif.reference.exact import codes
 from verif.reference.exact_float import random_acts
+from verif.samples.products import matrix
 
 
-def operands(config: Config, m: int, k: int, n: int, seed: int = 0) -> tuple[Any, Any, Any, Any, Any]:
+def operands(config: Config, m: int, k: int, n: int, seed: int = 0) -> tuple[Any, QuantizedMatrix, Any]:
+    """Returns a, weights and t: any codes, any bits."""
     rng = np.random.default_rng(seed)
     code, groups = config.weight_code, -(-k // config.group)
     if isinstance(config.act_code, IntFormat):
@@ -44,15 +46,16 @@ def operands(config: Config, m: int, k: int, n: int, seed: int = 0) -> tuple[Any
     s = rng.integers(0, 1 << 16, (groups, n), dtype=np.uint16).view(np.float16)
     z = rng.integers(code.min, code.max, (groups, n), endpoint=True) if config.zero_point else None
     t = rng.integers(0, 1 << 32, m, dtype=np.uint32).view(np.float32) if config.token_scale else None
-    return a, q, s, z, t
+    return a, matrix(config, q, s, z), t
 
 
 def bit_fields(value: int, position: int, width: int) -> int:
     return (value >> position) & ((1 << width) - 1)
 
 
-def expected_streams(a, q, s, z, t, config: Config) -> Beats:
-    """The layout, one field at a time, in plain Python."""
+def expected_streams(a, weights: QuantizedMatrix, t, config: Config) -> Beats:
+    """Returns the layout, one field at a time, in plain Python."""
+    q, s, z = weights.codes, weights.groups["s"], weights.zeros
     (m, k), n = a.shape, q.shape[1]
     ab, wb, lanes = config.act_bits, config.weight_bits, config.lanes
     a = a if config.act_format == "int" else codes(a)
@@ -61,15 +64,15 @@ def expected_streams(a, q, s, z, t, config: Config) -> Beats:
         for g, start in enumerate(range(0, k, config.group)):
             stop = min(start + config.group, k)
             for beat in range(start, stop, lanes):
-                acts = weights = 0
+                acts = own = 0
                 for lane, i, j in product(range(lanes), range(config.rows), range(config.cols)):
                     if beat + lane < stop and row + i < m:
                         acts |= (int(a[row + i, beat + lane]) % 2**ab) << ((i * lanes + lane) * ab)
                     if beat + lane < stop and col + j < n:
-                        weights |= (int(q[beat + lane, col + j]) % 2**wb) << ((j * lanes + lane) * wb)
+                        own |= (int(q[beat + lane, col + j]) % 2**wb) << ((j * lanes + lane) * wb)
                 last = stop == k and beat + lanes >= stop
                 beats.acts.append(acts | last << (config.rows * lanes * ab))
-                beats.weights.append(weights)
+                beats.weights.append(own)
             scales = 0
             for j in range(min(config.cols, n - col)):
                 scales |= int(s.view(np.uint16)[g, col + j]) << (16 * j)
@@ -101,8 +104,8 @@ CONFIGS = [
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 @pytest.mark.parametrize("size", [(1, 1, 1), (5, 13, 7), (4, 16, 6), (2, 24, 3)])
 def test_layout_of_a_product(config, size):
-    arrays = operands(config, *size)
-    assert pack_matmul(*arrays, config) == expected_streams(*arrays, config)
+    a, weights, t = operands(config, *size)
+    assert pack_matmul(a, weights, config=config, t=t) == expected_streams(a, weights, t, config)
 
 
 def test_layout_of_a_known_product():
@@ -111,7 +114,8 @@ def test_layout_of_a_known_product():
     a = np.array([[1, 2, 3, 4], [-1, -2, -3, -4]])
     q = np.array([[1], [-1], [2], [-8]])
     s, z = np.array([[1.0], [-2.0]], np.float16), np.array([[7], [-8]])
-    beats = pack_matmul(a, q, s, z, np.array([1.0, -1.0], np.float32), config)
+    t = np.array([1.0, -1.0], np.float32)
+    beats = pack_matmul(a, matrix(config, q, s, z), config=config, t=t)
     assert beats.acts == [0x0_FEFF_0201, 0x0_00FD_0003, 0x1_00FC_0004]
     assert beats.weights == [0x00F1, 0x0002, 0x0008]
     assert beats.scales == [0x07_0000_3C00, 0x08_0000_C000]
@@ -165,7 +169,7 @@ def test_refuses_activations_of_another_type(act_format):
         with pytest.raises(UserError) as error:
             pack_acts(np.zeros((2, 3), dtype), config)
         assert str(error.value) == (
-            f"a must have dtype {own} for act_format {act_format}, not {np.dtype(dtype)}"
+            f"a must have dtype {own} for {act_format.upper()}, not {np.dtype(dtype)}"
         )
     with pytest.raises(UserError, match=r"^a must have an integer dtype, not "):
         pack_acts(np.zeros((2, 3), own), Config())
@@ -183,20 +187,21 @@ def test_every_group_starts_a_beat():
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_unpacking_inverts_packing(config):
     k = 3 * config.group - 1
-    a, q, s, z, t = operands(config, config.rows, k, config.cols)
+    a, weights, t = operands(config, config.rows, k, config.cols)
     a_back = unpack_acts(pack_acts(a, config), k, config)
     if isinstance(config.act_code, IntFormat):
         np.testing.assert_array_equal(a_back, a)
     else:
         assert a_back.dtype == a.dtype
         np.testing.assert_array_equal(codes(a_back), codes(a))
-    np.testing.assert_array_equal(unpack_weights(pack_weights(q, config), k, config), q)
-    s_back, z_back = unpack_scales(pack_scales(s, z, config), k, config)
-    np.testing.assert_array_equal(s_back.view(np.uint16), s.view(np.uint16))
-    if z is None:
-        assert z_back is None
+    back = unpack_weights(pack_weights(weights, config), pack_scales(weights, config), k, config)
+    assert back.format == config.matrix
+    np.testing.assert_array_equal(back.codes, weights.codes)
+    np.testing.assert_array_equal(codes(back.groups["s"]), codes(weights.groups["s"]))
+    if weights.zeros is None:
+        assert back.zeros is None
     else:
-        np.testing.assert_array_equal(z_back, z)
+        np.testing.assert_array_equal(back.groups["z"], weights.zeros)
     if t is not None:
         t_back = unpack_tokens(pack_tokens(t, config), config)
         np.testing.assert_array_equal(t_back.view(np.uint32), t.view(np.uint32))
@@ -229,35 +234,37 @@ def test_streams_hold_the_whole_product(acts):
     """Unpacked tile by tile, multiplied by the golden model, packed again: the product and its padding."""
     fields = {"zero_point": True, "token_scale": True, "weight_signed": False, **acts}
     config = Config(rows=3, cols=4, group=6, lanes=4, **fields)
-    arrays = operands(config, 7, 20, 9)
-    beats, k = pack_matmul(*arrays, config), 20
+    a, whole, t = operands(config, 7, 20, 9)
+    beats, k = pack_matmul(a, whole, config=config, t=t), 20
     results = []
     for tile, _ in enumerate(tiles(7, 9, config)):
         acts, weights, scales, tokens = (
             stream[tile * count : (tile + 1) * count]
             for stream, count in [(beats.acts, 7), (beats.weights, 7), (beats.scales, 4), (beats.tokens, 3)]
         )
-        a, q = unpack_acts(acts, k, config), unpack_weights(weights, k, config)
-        (s, z), t = unpack_scales(scales, k, config), unpack_tokens(tokens, config)
-        results += pack_outputs(mpgemm(a, q, s, z, t=t, config=config), config)
-    padded_a, padded_q, padded_s, padded_z, padded_t = pad_operands(*arrays, config)
-    padded = mpgemm(padded_a, padded_q, padded_s, padded_z, t=padded_t, config=config)
+        own_acts, own_t = unpack_acts(acts, k, config), unpack_tokens(tokens, config)
+        own_weights = unpack_weights(weights, scales, k, config)
+        results += pack_outputs(mpgemm(own_acts, own_weights, t=own_t, config=config), config)
+    filled = Operands(config, a, whole, t).padded()
+    padded = mpgemm(filled.a, filled.weights, t=filled.t, config=config)
     assert padded.shape == (9, 12)
     assert results == pack_outputs(padded, config)
-    a, q, s, z, t = arrays
-    out = mpgemm(a, q, s, z, t=t, config=config)
+    out = mpgemm(a, whole, t=t, config=config)
     np.testing.assert_array_equal(unpack_outputs(results, 7, 9, config).view(np.uint32), out.view(np.uint32))
 
 
 def test_long_streams():
     """More beats than one chunk, and beats of 8192 bits."""
     config = Config(rows=128, cols=128, lanes=8, group=100)
-    a, q, _, _, _ = operands(config, 128, 4001, 128)
-    acts, weights = pack_acts(a, config), pack_weights(q, config)
+    a, whole, _ = operands(config, 128, 4001, 128)
+    acts, weights, scales = pack_acts(a, config), pack_weights(whole, config), pack_scales(whole, config)
     assert len(acts) == len(weights) == 40 * 13 + 1
+    assert len(scales) == 41
     assert acts[-1] >> (128 * 64) == 1
     np.testing.assert_array_equal(unpack_acts(acts, 4001, config), a)
-    np.testing.assert_array_equal(unpack_weights(weights, 4001, config), q)
+    back = unpack_weights(weights, scales, 4001, config)
+    np.testing.assert_array_equal(back.codes, whole.codes)
+    np.testing.assert_array_equal(codes(back.groups["s"]), codes(whole.groups["s"]))
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 7, 8, 11, 16, 31, 32])
@@ -269,9 +276,22 @@ def test_bit_fields(width):
 
 
 SMALL = Config(rows=2, cols=2, group=4, zero_point=True, token_scale=True)
-A, Q, S, Z, _ = operands(SMALL, 2, 5, 2)
-ACTS, WEIGHTS, SCALES = pack_acts(A, SMALL), pack_weights(Q, SMALL), pack_scales(S, Z, SMALL)
+A, MATRIX, T = operands(SMALL, 2, 5, 2)
+Q, S, Z = MATRIX.codes, MATRIX.groups["s"], MATRIX.groups["z"]
+ACTS, WEIGHTS, SCALES = pack_acts(A, SMALL), pack_weights(MATRIX, SMALL), pack_scales(MATRIX, SMALL)
 OUTPUTS = pack_outputs(np.zeros((2, 2), np.float32), SMALL)
+WIDE = matrix(SMALL, np.zeros((5, 3), int), np.zeros((2, 3), np.float16), np.zeros((2, 3), int))
+SHORT = matrix(SMALL, Q[:4], S[:1], Z[:1])
+
+
+def pack_arrays(q, s, z, config: Config) -> Beats:
+    """Packs the product of A with the matrix of loose arrays."""
+    return pack_matmul(A, matrix(config, q, s, z), config=config, t=T)
+
+
+def pack_product(a, weights, t, config: Config) -> Beats:
+    """Packs a product; the configuration goes last."""
+    return pack_matmul(a, weights, config=config, t=t)
 
 
 @pytest.mark.parametrize(
@@ -279,23 +299,37 @@ OUTPUTS = pack_outputs(np.zeros((2, 2), np.float32), SMALL)
     [
         (pack_acts, (np.zeros((3, 5), int),), "a must have at most 2 rows in one tile, not 3"),
         (pack_acts, (A + 300,), r"a\[0, 0\] must be INT8"),
-        (pack_weights, (np.zeros((5, 3), int),), "q must have at most 2 columns in one tile, not 3"),
-        (pack_weights, (Q + 16,), r"q\[0, 0\] must be INT4"),
-        (pack_scales, (S, None), "z is missing"),
-        (pack_scales, (S, Z[:1]), r"z must have the shape of s, \(2, 2\), not \(1, 2\)"),
-        (pack_scales, (S.astype(float), Z), "s must have dtype float16"),
+        (pack_weights, (WIDE,), "q must have at most 2 columns in one tile, not 3"),
+        (pack_arrays, (Q + 16, S, Z), r"q\[0, 0\] must be INT4"),
+        (pack_scales, (WIDE,), "s must have at most 2 columns in one tile, not 3"),
+        (pack_arrays, (Q, S, None), "z is missing"),
+        (
+            pack_arrays,
+            (Q, S, Z[:1]),
+            r"z must have shape \[G, N\] = \(2, 2\) \(groups of 4\), not \(1, 2\)",
+        ),
+        (pack_arrays, (Q, S.astype(float), Z), "s must have dtype float16"),
         (pack_tokens, (np.zeros(3, np.float32),), "t must have at most 2 rows in one tile, not 3"),
-        (pack_outputs, (np.zeros((2, 2), np.float16),), r"out must be a non-empty float32 array \[M, N\]"),
-        (pack_outputs, (np.zeros((0, 2), np.float32),), r"out must be a non-empty float32 array \[M, N\]"),
-        (pack_matmul, (A, Q[:4], S, Z, np.zeros(2, np.float32)), "q must have K = 5 rows"),
+        (pack_outputs, (np.zeros((2, 2), np.float16),), "out must have dtype float32 for FP32, not float16"),
+        (
+            pack_outputs,
+            (np.zeros((0, 2), np.float32),),
+            r"out must have at least one element along each of \[M, N\], not \(0, 2\)",
+        ),
+        (pack_outputs, (np.zeros(2, np.float32),), r"out must be an array \[M, N\], not of shape \(2,\)"),
+        (pack_product, (A, SHORT, T), r"weights must have K = 5 rows, .* not shape \(4, 2\)"),
         (unpack_acts, (ACTS[:-1], 5), "acts must have 5 beats, not 4"),
         (unpack_acts, (ACTS[:-1] + [ACTS[-1] & 0xFFFF], 5), r"acts\[4\] must have last = 1 in bit 16"),
         (unpack_acts, ([ACTS[-1]] + ACTS[1:], 5), r"acts\[0\] must have last = 0 in bit 16"),
-        (unpack_weights, (WEIGHTS + [0], 5), "weights must have 5 beats, not 6"),
-        (unpack_weights, ([256] + WEIGHTS[1:], 5), r"weights\[0\] must be an unsigned integer of 8 bits"),
-        (unpack_weights, ([-1] + WEIGHTS[1:], 5), r"weights\[0\] .* not a negative one"),
-        (unpack_scales, (SCALES[:1], 5), "scales must have 2 beats, not 1"),
-        (unpack_scales, ([1 << 40, 0], 5), r"scales\[0\] must be an unsigned integer of 8 bits"),
+        (unpack_weights, (WEIGHTS + [0], SCALES, 5), "weights must have 5 beats, not 6"),
+        (
+            unpack_weights,
+            ([256] + WEIGHTS[1:], SCALES, 5),
+            r"weights\[0\] must be an unsigned integer of 8 bits",
+        ),
+        (unpack_weights, ([-1] + WEIGHTS[1:], SCALES, 5), r"weights\[0\] .* not a negative one"),
+        (unpack_weights, (WEIGHTS, SCALES[:1], 5), "scales must have 2 beats, not 1"),
+        (unpack_weights, (WEIGHTS, [1 << 40, 0], 5), r"scales\[0\] must be an unsigned integer of 8 bits"),
         (unpack_tokens, ([0],), "tokens must have 2 beats, not 1"),
         (unpack_outputs, (OUTPUTS, 3, 2), "outputs must have 4 beats, not 2"),
         (unpack_outputs, (OUTPUTS[::-1], 2, 2), r"outputs\[0\] must have last = 0 in bit 64"),

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from mixpe.quant.golden import mpgemm
-from mixpe.quant.quantize import QuantizedWeights, dequantize_weights, quantize_activations, quantize_weights
+from mixpe.quant.quantize import quantize_activations, quantize_weights
 from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
+from verif.samples.products import matrix
 
 LARGEST = {"fp16": 65504, "bf16": (2 - 2**-7) * 2.0**127, "fp8_e4m3": 448, "fp8_e5m2": 57344}
 FLOATS = {
@@ -47,15 +48,16 @@ def test_weights(bits, group, k, signed, zero_point, name):
     config = Config(weight_bits=bits, group=group, weight_signed=signed, zero_point=zero_point)
     code, w = config.weight_code, distribution(name, (k, 3), seed=bits)
     weights = quantize_weights(w, config)
-    assert weights.s.dtype == np.float16
-    assert weights.s.shape == (-(-k // group), 3)
-    assert weights.q.dtype == (np.int8 if signed else np.uint8)
-    assert (weights.z is None) == (not zero_point)
-    values = dequantize_weights(weights, config)
+    scales = weights.groups["s"]
+    assert scales.dtype == np.float16
+    assert scales.shape == (-(-k // group), 3)
+    assert weights.codes.dtype == (np.int8 if signed else np.uint8)
+    assert (weights.zeros is None) == (not zero_point)
+    values = weights.dequantized()
     assert values.dtype == np.float32
     for i, j in product(range(k), range(3)):
-        s, z = exact(weights.s[i // group, j]), int(weights.z[i // group, j]) if weights.z is not None else 0
-        q = int(weights.q[i, j])
+        s, q = exact(scales[i // group, j]), int(weights.codes[i, j])
+        z = int(weights.zeros[i // group, j]) if weights.zeros is not None else 0
         assert code.min <= q <= code.max
         assert code.min <= z <= code.max
         assert exact(values[i, j]) == s * (q - z)
@@ -63,24 +65,24 @@ def test_weights(bits, group, k, signed, zero_point, name):
         assert error <= s / 2
         for other in (q - 1, q + 1):
             assert not code.min <= other <= code.max or error <= abs(exact(w[i, j]) - s * (other - z))
-    for g, j in product(range(len(weights.s)), range(3)):
+    for g, j in product(range(len(scales)), range(3)):
         column = [exact(x) for x in w[g * group : (g + 1) * group, j]]
         span = max(*column, 0) - min(*column, 0) if zero_point else max(abs(x) for x in column)
         least = span / (code.max - code.min if zero_point else code.max)
-        below = float(np.nextafter(weights.s[g, j], np.float16(0)))
-        assert exact(below) < least <= exact(weights.s[g, j])  # the smallest FP16 step that covers the range
+        below = float(np.nextafter(scales[g, j], np.float16(0)))
+        assert exact(below) < least <= exact(scales[g, j])  # the smallest FP16 step that covers the range
 
 
 def test_known_codes():
     w = np.array([[7.0], [-3.6], [0.5], [1.5], [-7.0], [2.0]])
     weights = quantize_weights(w, Config(group=5))
-    assert weights.s.tolist() == [[1.0], [float(np.float16(2 / 7 + 1e-4))]]
-    assert weights.q.ravel().tolist() == [7, -4, 0, 2, -7, 7]
+    assert weights.groups["s"].tolist() == [[1.0], [float(np.float16(2 / 7 + 1e-4))]]
+    assert weights.codes.ravel().tolist() == [7, -4, 0, 2, -7, 7]
     weights = quantize_weights(w[:5] - 0.5, Config(weight_signed=False, zero_point=True))
-    assert weights.s.tolist() == [[0.93359375]]  # 14/15 is 0.93333: up to the next FP16
-    assert weights.z is not None
-    assert weights.z.tolist() == [[8]]
-    assert weights.q.ravel().tolist() == [15, 4, 8, 9, 0]
+    assert weights.groups["s"].tolist() == [[0.93359375]]  # 14/15 is 0.93333: up to the next FP16
+    assert weights.zeros is not None
+    assert weights.zeros.tolist() == [[8]]
+    assert weights.codes.ravel().tolist() == [15, 4, 8, 9, 0]
     a, t = quantize_activations(np.array([[254.0, -254.0, 3.0, -5.0]]), Config())
     assert t.tolist() == [2.0]
     assert a.tolist() == [[127, -127, 2, -2]]
@@ -92,17 +94,17 @@ def test_zeros_stay_zero(signed, zero_point):
     w = np.zeros((6, 2), np.float32)
     w[5, 1] = 3.0
     weights = quantize_weights(w, config)
-    assert weights.s[0].tolist() == [0.0, 0.0]
-    assert not np.signbit(weights.s).any()
-    assert weights.q[:4].any() == 0
-    assert weights.z is None or not weights.z[0].any()
-    np.testing.assert_array_equal(dequantize_weights(weights, config) == 0, w == 0)
+    assert weights.groups["s"][0].tolist() == [0.0, 0.0]
+    assert not np.signbit(weights.groups["s"]).any()
+    assert weights.codes[:4].any() == 0
+    assert weights.zeros is None or not weights.zeros[0].any()
+    np.testing.assert_array_equal(weights.dequantized() == 0, w == 0)
 
 
 def test_unsigned_codes_without_zero_points_need_weights_that_are_not_negative():
     config = Config(weight_signed=False)
     weights = quantize_weights(np.array([[0.0, 15.0], [2.4, 30.0]]), config)
-    assert weights.q.tolist() == [[0, 8], [15, 15]]
+    assert weights.codes.tolist() == [[0, 8], [15, 15]]
     with pytest.raises(UserError, match=r"w\[1, 0\] must be at least 0 for unsigned codes .* not -0.5"):
         quantize_weights(np.array([[1.0], [-0.5]]), config)
 
@@ -217,7 +219,7 @@ def test_scaled_floating_point_activations_leave_room_in_the_sums(act_format, sc
     x, w = np.full((1, 256), 3.0), np.full((256, 1), 7.0)
     a, t = quantize_activations(x, config)
     weights = quantize_weights(w, config)
-    out = mpgemm(a, weights.q, weights.s, weights.z, t=t, config=config)
+    out = mpgemm(a, weights, t=t, config=config)
     assert out[0, 0] == pytest.approx(3 * 7 * 256, rel=1e-3)
 
 
@@ -226,7 +228,7 @@ def test_any_float_dtype(dtype):
     w = distribution("normal", (20, 4)).astype(dtype)
     config = Config(group=8)
     same = quantize_weights(w.astype(np.float64), config)
-    np.testing.assert_array_equal(quantize_weights(w, config).q, same.q)
+    np.testing.assert_array_equal(quantize_weights(w, config).codes, same.codes)
     np.testing.assert_array_equal(quantize_activations(w, config)[1].shape, (20,))
 
 
@@ -236,9 +238,9 @@ def test_a_product_of_quantized_operands_is_close():
     x, w = distribution("normal", (6, 50), 1), distribution("normal", (50, 7), 2)
     a, t = quantize_activations(x, config)
     weights = quantize_weights(w, config)
-    out = mpgemm(a, weights.q, weights.s, weights.z, t=t, config=config)
-    steps = np.repeat(weights.s.astype(np.float64), 16, axis=0)[:50]
-    values = np.abs(dequantize_weights(weights, config))
+    out = mpgemm(a, weights, t=t, config=config)
+    steps = np.repeat(weights.groups["s"].astype(np.float64), 16, axis=0)[:50]
+    values = np.abs(weights.dequantized())
     bound = np.abs(x) @ (steps / 2) + (t[:, None] / 2) * values.sum(axis=0)
     assert (np.abs(out - x.astype(np.float64) @ w) <= bound * 1.001).all()
 
@@ -262,8 +264,8 @@ def test_refused_weights(w, message):
 
 def test_largest_weights_are_not_refused():
     weights = quantize_weights([[65504.0 * 7], [-65504.0 * 7]], Config())
-    assert weights.s.tolist() == [[65504.0]]
-    assert weights.q.tolist() == [[7], [-7]]
+    assert weights.groups["s"].tolist() == [[65504.0]]
+    assert weights.codes.tolist() == [[7], [-7]]
 
 
 def test_refused_activations():
@@ -278,12 +280,12 @@ def test_refused_activations():
         quantize_activations([[448e41]], scaled)
 
 
-def test_refused_dequantization():
+def test_refused_matrices():
     config = Config(group=4, zero_point=True)
     q, s, z = np.zeros((5, 2), np.int8), np.zeros((2, 2), np.float16), np.zeros((2, 2), np.int8)
     with pytest.raises(UserError, match=r"s must have shape \[G, N\] = \(2, 2\)"):
-        dequantize_weights(QuantizedWeights(q, s[:1], z), config)
+        matrix(config, q, s[:1], z)
     with pytest.raises(UserError, match=r"z must have shape \[G, N\] = \(2, 2\)"):
-        dequantize_weights(QuantizedWeights(q, s, z[:1]), config)
+        matrix(config, q, s, z[:1])
     with pytest.raises(UserError, match="z is missing"):
-        dequantize_weights(QuantizedWeights(q, s, None), config)
+        matrix(config, q, s, None)

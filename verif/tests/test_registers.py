@@ -53,6 +53,7 @@ def test_constants_small():
             "OUT_FORMAT": 0,
             "ACT_FORMAT": 0,
             "ACT_BITS": 8,
+            "WEIGHT_FORMAT": 0,
             "ALIGN_BITS": 0,
         }
         assert await software.read("GROUP") == 32
@@ -72,6 +73,7 @@ def test_constants_large():
             "OUT_FORMAT": 2,
             "ACT_FORMAT": 4,
             "ACT_BITS": 8,
+            "WEIGHT_FORMAT": 0,
             "ALIGN_BITS": 33,
         }
         assert await software.read("GROUP") == 16384

@@ -61,8 +61,8 @@ def test_products(options, rng):
         for _ in range(6):
             jobs = []
             for _ in range(int(rng.integers(1, 6))):
-                a, q, s, z, t, expected = product(rng, extreme=rng.random() < 0.5)
-                weights = accelerator.load_weights(q, s, z)
+                a, matrix, t, expected = product(rng, extreme=rng.random() < 0.5)
+                weights = accelerator.load_weights(matrix)
                 jobs.append((accelerator.submit(a, weights, t), weights, expected))
             for command, weights, expected in jobs:
                 assert same(command.result(), expected), command.operation
@@ -76,8 +76,8 @@ def test_counters_of_a_product(rng):
     """Beats follow from the sizes; cycles are beats, stalls, and what surrounds them."""
     with SimulatedCore(CORE) as core:
         accelerator = Accelerator(core)
-        a, q, s, z, t, _ = random_product(rng, CORE.array, 5, 30, 10)
-        weights = accelerator.load_weights(q, s, z)
+        a, matrix, t, _ = random_product(rng, CORE.array, 5, 30, 10)
+        weights = accelerator.load_weights(matrix)
         first = core.cycles
         accelerator.matmul(a, weights, t)
         counted = accelerator.last_counters
@@ -95,9 +95,7 @@ def test_cores_beside_each_other(rng):
     jobs = [[product(rng) for _ in range(3)] for _ in accelerators]
 
     def run(accelerator: Accelerator, products) -> bool:
-        results = [
-            accelerator.matmul(a, accelerator.load_weights(q, s, z), t) for a, q, s, z, t, _ in products
-        ]
+        results = [accelerator.matmul(a, accelerator.load_weights(matrix), t) for a, matrix, t, _ in products]
         return all(same(out, product.out) for out, product in zip(results, products, strict=True))
 
     with ThreadPoolExecutor(3) as pool:
@@ -122,8 +120,8 @@ def test_faulty_memory(options, rng):
     """Every operand in turn: the command fails; what is behind it does too, or is right, as is the next."""
     with SimulatedCore(CORE, **options) as core:
         accelerator = Accelerator(core, CORE)
-        a, q, s, z, t, expected = product(rng)
-        weights = accelerator.load_weights(q, s, z)
+        a, matrix, t, expected = product(rng)
+        weights = accelerator.load_weights(matrix)
         free = accelerator.free_bytes
         for where, response, error in FAULTS:
             # Where the next command's regions will be: those of the last one.
@@ -190,8 +188,8 @@ def test_abort(options, rng):
     """At any cycle of a command; the next one is right."""
     with SimulatedCore(CORE, **options) as core:
         accelerator = Accelerator(core, CORE)
-        a, q, s, z, t, expected = product(rng)
-        weights = accelerator.load_weights(q, s, z)
+        a, matrix, t, expected = product(rng)
+        weights = accelerator.load_weights(matrix)
         ended = 0
         for _ in range(12):
             commands = [accelerator.submit(a, weights, t) for _ in range(2)]
@@ -207,8 +205,8 @@ def test_abort(options, rng):
 def test_memory_that_never_answers(rng):
     with SimulatedCore(CORE, latency=1_000_000_000) as core:
         accelerator = Accelerator(core, CORE, patience=3000)
-        a, q, s, z, t, _ = product(rng)
-        weights = accelerator.load_weights(q, s, z)
+        a, matrix, t, _ = product(rng)
+        weights = accelerator.load_weights(matrix)
         with pytest.raises(
             HangError, match=r"^the core made no progress for 3000 cycles in a product of M = "
         ):

@@ -37,10 +37,10 @@ def counted(config: CoreConfig, shapes: Sequence[tuple[int, int, int]], **memory
     with SimulatedCore(config, memory_bytes=1 << 20, **memory) as core:
         accelerator = Accelerator(core, config)
         for shape in shapes:
-            a, q, s, z, t = random_operands(rng, *shape, config.array)
-            weights = accelerator.load_weights(q, s, z)
-            accelerator.matmul(a, weights, t)
-            weights.free()
+            a, weights, t = random_operands(rng, *shape, config.array)
+            loaded = accelerator.load_weights(weights)
+            accelerator.matmul(a, loaded, t)
+            loaded.free()
             found.append(accelerator.last_counters)
     return found
 

@@ -62,7 +62,8 @@ def numbers(act_format: str) -> list[Fraction]:
 
 
 @pytest.mark.parametrize(
-    ("act_format", "bits"), [("fp16", 41), ("fp8_e4m3", 19), ("fp8_e5m2", 33), ("bf16", 262)]
+    ("act_format", "bits"),
+    [("fp16", 41), ("fp8_e4m3", 19), ("fp8_e5m2", 33), ("fp6_e3m2", 10), ("bf16", 262)],
 )
 def test_exact_align_bits(act_format, bits):
     """Every number is an integer of that width beside the largest, and of no width less."""
@@ -80,13 +81,18 @@ def test_exact_align_bits(act_format, bits):
         assert Config(act_format=act_format).align_bits == bits
 
 
+def widths_up_to_exact(act_format: str) -> list[int]:
+    """Returns some values of align_bits."""
+    return [bits for bits in (8, 9, 13, 19) if act_format != "fp6_e3m2" or bits <= 10]
+
+
 @pytest.mark.parametrize("act_format", ACT_FORMATS)
 @pytest.mark.parametrize("zero_point", [False, True])
 @pytest.mark.parametrize("weight_signed", [False, True])
 def test_aligned_widths_by_extremes(act_format, weight_signed, zero_point):
     """As of integers, but aligned ones are symmetric."""
     for weight_bits, align_bits, group in itertools.product(
-        (2, 4, 7, 8), (8, 9, 13, 19), (1, 2, 7, 128, 16383, 16384)
+        (2, 4, 7, 8), widths_up_to_exact(act_format), (1, 2, 7, 128, 16383, 16384)
     ):
         config = Config(
             act_format=act_format,
@@ -115,15 +121,22 @@ def test_widest_aligned_sums():
 
 
 @pytest.mark.parametrize(
-    ("act_format", "exponent_bits", "infinities"),
-    [("fp16", 5, True), ("bf16", 8, True), ("fp8_e4m3", 4, False), ("fp8_e5m2", 5, True)],
+    ("act_format", "exponent_bits", "nans", "infinities"),
+    [
+        ("fp16", 5, True, True),
+        ("bf16", 8, True, True),
+        ("fp8_e4m3", 4, True, False),
+        ("fp8_e5m2", 5, True, True),
+        ("fp6_e3m2", 3, False, False),
+    ],
 )
-def test_aligned_wires(act_format, exponent_bits, infinities):
-    """A group's code: exponent, NaN, and of a format with infinities both; a wire a row tells of those."""
-    for align_bits, lanes in itertools.product((8, 13, 19), (1, 2, 4, 8)):
+def test_aligned_wires(act_format, exponent_bits, nans, infinities):
+    """A group's code: exponent, of a format with NaN that, and of a format with infinities both; a wire a row
+    tells of those."""
+    for align_bits, lanes in itertools.product(widths_up_to_exact(act_format), (1, 2, 4, 8)):
         config = Config(act_format=act_format, align_bits=align_bits, lanes=lanes)
         assert config.has_infinities == infinities
-        assert config.group_code_bits == exponent_bits + (3 if infinities else 1)
+        assert config.group_code_bits == exponent_bits + nans + 2 * infinities
         assert config.act_wires == lanes * align_bits + infinities
         # A group whose largest exponent field is the bias has numbers in [1, 2): 1 is 2**(align_bits - 2).
         bias = 2 ** (exponent_bits - 1) - 1
@@ -163,9 +176,9 @@ def test_formats():
     assert config.act_code == config.act
     assert config.act_limits == (-16, 15)
     assert (config.scale.bits, config.out.bits) == (16, 16)
-    assert config.has_row_sum
-    assert not Config().has_row_sum
-    assert Config(zero_point=True).has_row_sum
+    assert config.matrix.subtracts
+    assert not Config().matrix.subtracts
+    assert Config(zero_point=True).matrix.subtracts
 
 
 def test_widths_inside_the_array():
