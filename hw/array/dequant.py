@@ -94,7 +94,7 @@ class Column(Component):
         result = finished.data
         moving = EnableInserter(self.advance)
         for member in config.row_members:
-            scaler = FloatMultiplier(FP32, member.format)
+            scaler = FloatMultiplier(FP32, FP32)
             m.submodules.scaler = moving(scaler)
             m.d.comb += [scaler.a.eq(result), scaler.b.eq(by_name(self)[member.name])]
             result = scaler.o

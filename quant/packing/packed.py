@@ -160,8 +160,8 @@ def _values(file: Any) -> dict[str, Any]:
         version = _scalar(archive["layout"], int)
         if version != LAYOUT_VERSION:
             return {"layout": version}
-        # A file may lack a field that came later and has a default.
-        lacking = {each.name for each in _fields() if each.default is not dataclasses.MISSING} - set(archive)
+        # A file of before there were other weights than integers lacks their format.
+        lacking = {"weight_format"} - set(archive)
         arrays = {field: archive[field.name] for field in _fields() if field.name not in lacking}
     return {
         field.name: array if field.type is np.ndarray else _scalar(array, field.type)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.quant.samples import random_operands
 from mixpe.spec import layout
 from mixpe.spec.array import Config
@@ -133,9 +134,7 @@ class Operands(NamedTuple):
 
     config: Config
     a: np.ndarray
-    q: np.ndarray
-    s: np.ndarray
-    z: np.ndarray | None
+    weights: QuantizedMatrix
     t: np.ndarray | None
 
 

@@ -19,6 +19,7 @@ from mixpe.spec.fields import LARGEST_ALIGNED_GROUP, LARGEST_GROUP
 from verif.harness.testbench import run_testbench
 from verif.reference.exact import codes, reference
 from verif.reference.exact_float import float_reference
+from verif.samples.products import matrix
 
 PER_CHANNEL = 20000
 """A K, and a group, beyond the 16384 of an aligned array."""
@@ -71,13 +72,14 @@ def test_widest_aligned_sums_fit_in_two_halves():
 def test_golden_model_per_channel(name):
     config = replace(ARRAYS[name], name="")
     rng = np.random.default_rng(3)
-    a, q, s, z, t = random_operands(rng, 2, PER_CHANNEL, 2, config, extreme=True)
-    assert s.shape == (1, 2)
-    expected = reference(a, q, s, z, t, config)
-    np.testing.assert_array_equal(codes(mpgemm(a, q, s, z, t=t, config=config)), expected)
+    a, weights, t = random_operands(rng, 2, PER_CHANNEL, 2, config, extreme=True)
+    assert weights.groups["s"].shape == (1, 2)
+    expected = reference(a, weights, t, config)
+    np.testing.assert_array_equal(codes(mpgemm(a, weights, t=t, config=config)), expected)
     # The same, where the group is K itself.
     exact = replace(config, group=PER_CHANNEL)
-    np.testing.assert_array_equal(codes(mpgemm(a, q, s, z, t=t, config=exact)), expected)
+    same = replace(weights, format=exact.matrix)
+    np.testing.assert_array_equal(codes(mpgemm(a, same, t=t, config=exact)), expected)
 
 
 def test_golden_model_adds_a_long_group_to_the_last_bit():
@@ -87,7 +89,7 @@ def test_golden_model_adds_a_long_group_to_the_last_bit():
     a = np.full((1, k), -(1 << 15))
     q = np.full((k, 2), 127)
     q[0, 1], a[0, 0] = 126, -1
-    out = mpgemm(a, q, np.ones((1, 2), np.float16), config=config)
+    out = mpgemm(a, matrix(config, q, np.ones((1, 2), np.float16)), config=config)
     total = -127 * (1 << 15) * (k - 1)
     assert [float(each) for each in out[0]] == [np.float32(total - 127), np.float32(total - 126)]
 
@@ -95,9 +97,9 @@ def test_golden_model_adds_a_long_group_to_the_last_bit():
 @pytest.mark.parametrize("name", ["fp_mac", "fp_mac of BF16"])
 def test_golden_model_in_floating_point_per_channel(name):
     config, rng = replace(ARRAYS[name], name=""), np.random.default_rng(5)
-    a, q, s, z, t = random_operands(rng, 1, 17000, config.cols, config)
-    found = codes(mpgemm(a, q, s, z, t=t, config=config))
-    np.testing.assert_array_equal(found, float_reference(a, q, s, z, t, config))
+    a, weights, t = random_operands(rng, 1, 17000, config.cols, config)
+    found = codes(mpgemm(a, weights, t=t, config=config))
+    np.testing.assert_array_equal(found, float_reference(a, weights, t, config))
 
 
 @pytest.mark.parametrize("config", ARRAYS.values(), ids=ARRAYS)
@@ -121,10 +123,12 @@ def test_short_k_in_the_largest_group(config, tmp_path):
 def test_array_counts_to_the_end_of_a_long_group(config, tmp_path):
     """Two groups: one that ends by count, one that ends the tile."""
     k = config.group + 9
-    a, q, s, z, t = random_operands(np.random.default_rng(9), 1, k, 1, config, extreme=True)
-    assert len(s) == 2
-    results = pack_outputs(mpgemm(a, q, s, z, t=t, config=config), config)
-    bench, _ = operand_testbench(config, pack_matmul(a, q, s, z, t, config), results, k, period_ns=10)
+    a, weights, t = random_operands(np.random.default_rng(9), 1, k, 1, config, extreme=True)
+    assert len(weights.groups["s"]) == 2
+    results = pack_outputs(mpgemm(a, weights, t=t, config=config), config)
+    bench, _ = operand_testbench(
+        config, pack_matmul(a, weights, t=t, config=config), results, k, period_ns=10
+    )
     (line,) = run_testbench(design_verilog(config), bench, tmp_path)
     assert line.startswith("PASS")
 

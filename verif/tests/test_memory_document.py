@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixpe import QuantizedMatrix, mpgemm
+from mixpe import mpgemm
 from mixpe.quant.packing import memory
 from mixpe.quant.packing.overhead import COLS, GROUPS, LANES, SIZES, WEIGHT_BITS, overhead, tables
 from mixpe.spec import layout
 from mixpe.spec.array import Config
 from verif.reference.exact import codes
-from verif.reference.memory_reader import Reader, act_codes, operands, random_config, up
+from verif.reference.memory_reader import Reader, number_codes, operands, random_config, up
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs/memory.md").read_text(encoding="utf-8")
 
@@ -77,9 +77,9 @@ def test_packer_in_c(tmp_path):
         rng = np.random.default_rng(seed)
         config = random_config(rng)
         m, k, n = (int(rng.integers(1, high)) for high in (4, 50, 25))
-        a, q, s, z, _ = operands(rng, config, m, k, n)
-        groups = {"s": s} if z is None else {"s": s, "z": z}
-        packed = memory.pack_weights(QuantizedMatrix(config.matrix, q, groups), config)
+        a, matrix, _ = operands(rng, config, m, k, n)
+        q, s, z = matrix.codes, matrix.groups["s"], matrix.zeros
+        packed = memory.pack_weights(matrix, config)
         acts = memory.pack_acts(a, config)
         fields = (config.cols, config.lanes, config.group, config.weight_bits, config.zero_point)
         array, size = (ctypes.c_long * 5)(*fields), [ctypes.c_long(k), ctypes.c_long(n)]
@@ -88,7 +88,7 @@ def test_packer_in_c(tmp_path):
         c.pack_weights(array, *size, pointer(q, "i4"), weights.ctypes)
         c.pack_scales(array, *size, pointer(codes(s), "u2"), pointer(zeros, "i4"), scales.ctypes)
         geometry = map(ctypes.c_long, (m, k, layout.container_bits(config), acts.shape[1]))
-        c.pack_acts(array, *geometry, pointer(act_codes(config, a), "i4"), rows.ctypes)
+        c.pack_acts(array, *geometry, pointer(number_codes(a), "i4"), rows.ctypes)
         np.testing.assert_array_equal(weights, packed.weights)
         np.testing.assert_array_equal(scales, packed.scales)
         np.testing.assert_array_equal(rows, acts)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixpe.quant.operands import group_count
+from mixpe.quant.matrix import QuantizedMatrix
 from mixpe.quant.packing import beats, memory
 from mixpe.quant.packing.bits import from_beats, to_beats
 from mixpe.spec import layout
@@ -20,21 +20,29 @@ def same(found, expected) -> bool:
     return found.dtype == expected.dtype and found.tobytes() == expected.tobytes()
 
 
+def same_weights(found: QuantizedMatrix, expected: QuantizedMatrix) -> bool:
+    """Whether format, codes and every member of the groups are the same."""
+    members = expected.groups.items()
+    return (
+        found.format == expected.format
+        and found.groups.keys() == expected.groups.keys()
+        and same(found.codes, expected.codes)
+        and all(same(found.groups[symbol], array) for symbol, array in members)
+    )
+
+
 @given(operands(one_tile=True))
 def test_beats_of_a_tile_come_back(drawn):
-    config, a, q, s, z, t = drawn
+    config, a, weights, t = drawn
     k = a.shape[1]
     packed = beats.pack_acts(a, config)
     assert len(packed) == sum(config.beats(k))
     assert same(beats.unpack_acts(packed, k, config), a)
-    packed = beats.pack_weights(q, config)
+    packed, members = beats.pack_weights(weights, config), beats.pack_scales(weights, config)
     assert max(packed).bit_length() <= layout.weight_beat_bits(config)
-    assert same(beats.unpack_weights(packed, k, config), q)
-    packed = beats.pack_scales(s, z, config)
-    assert len(packed) == group_count(k, config)
-    assert max(packed).bit_length() <= layout.scale_beat_bits(config)
-    for found, expected in zip(beats.unpack_scales(packed, k, config), (s, z), strict=True):
-        assert same(found, expected)
+    assert len(members) == config.matrix.groups(k)
+    assert max(members).bit_length() <= layout.scale_beat_bits(config)
+    assert same_weights(beats.unpack_weights(packed, members, k, config), weights)
     if t is not None:
         assert same(beats.unpack_tokens(beats.pack_tokens(t, config), config), t)
 
@@ -42,10 +50,10 @@ def test_beats_of_a_tile_come_back(drawn):
 @given(operands())
 def test_weights_in_memory_come_back(drawn):
     """In regions of the stated sizes, which hold all codes and begin every tile of columns anew."""
-    config, _, q, s, z, _ = drawn
-    (k, n), groups = q.shape, len(s)
-    packed = memory.pack_weights(q, s, z, config)
-    assert all(same(*pair) for pair in zip(memory.unpack_weights(packed), (q, s, z), strict=True))
+    config, _, weights, _ = drawn
+    (k, n), groups = weights.shape, len(weights.groups["s"])
+    packed = memory.pack_weights(weights, config)
+    assert same_weights(memory.unpack_weights(packed), weights)
     assert packed.weights.size == layout.weight_bytes(k, n, config)
     assert packed.scales.size == layout.scale_bytes(k, n, config)
     assert packed.weights.size % layout.ALIGNMENT == packed.scales.size % layout.ALIGNMENT == 0
@@ -57,7 +65,7 @@ def test_weights_in_memory_come_back(drawn):
 @given(operands())
 def test_rows_in_memory_come_back(drawn):
     """Activations and token scales; rows at any greater distance, with anything between them."""
-    config, a, _, _, _, t = drawn
+    config, a, _, t = drawn
     m, k = a.shape
     packed = memory.pack_acts(a, config)
     assert packed.shape == (m, layout.act_stride(k, config))

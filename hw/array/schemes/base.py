@@ -46,7 +46,7 @@ class Circuits(ABC):
         """Returns the processing element."""
 
     @abstractmethod
-    def row_accumulator(self) -> Component:
+    def row_accumulator(self) -> Any:
         """Returns what adds a row's activations."""
 
     @property

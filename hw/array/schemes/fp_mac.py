@@ -23,7 +23,7 @@ class FpMacCircuits(Circuits):
     def element(self) -> Component:
         return FloatIntPE(self.config, self.modules)
 
-    def row_accumulator(self) -> Component:
+    def row_accumulator(self) -> Any:
         return FloatRowSum(self.config)
 
     @property

@@ -21,7 +21,7 @@ class IntegerCircuits(Circuits):
     def element(self) -> Component:
         return PE(self.config, self.modules)
 
-    def row_accumulator(self) -> Component:
+    def row_accumulator(self) -> Any:
         return RowSum(self.config)
 
     @property
