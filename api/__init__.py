@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mixpe.gen.configurations import load_design
     from mixpe.gen.write import write_design
     from mixpe.quant.golden import mpgemm
+    from mixpe.quant.matrix import QuantizedMatrix
     from mixpe.quant.packing.beats import pack_matmul
     from mixpe.quant.quantize import quantize_activations, quantize_weights
     from mixpe.spec.array import Config
@@ -25,6 +26,7 @@ _HOMES = {
     "Accelerator": "driver.accelerator",
     "Config": "spec.array",
     "CoreConfig": "spec.core",
+    "QuantizedMatrix": "quant.matrix",
     "UserError": "spec.errors",
     "load_design": "gen.configurations",
     "mpgemm": "quant.golden",
@@ -38,6 +40,7 @@ __all__ = [
     "Accelerator",
     "Config",
     "CoreConfig",
+    "QuantizedMatrix",
     "UserError",
     "__version__",
     "load_design",

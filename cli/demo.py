@@ -53,7 +53,8 @@ class Run:
 @click.option("--prompt", default="Once upon a time, there was a", show_default=True, help="Text to read.")
 @click.option("--group", "groups", type=int, multiple=True, default=(32, 64), show_default=True)
 @click.option(
-    *("--scheme", "schemes"),
+    "--scheme",
+    "schemes",
     type=click.Choice(list(SCHEMES)),
     multiple=True,
     default=tuple(SCHEMES),

@@ -61,7 +61,8 @@ def model_options(command: Callable) -> Callable:
     help="The core's Verilog, the golden model, or FP32 without quantization.",
 )
 @click.option(
-    *("--core", "source"),
+    "--core",
+    "source",
     default=CORE,
     show_default=True,
     metavar="NAME|TOML",

@@ -33,7 +33,8 @@ _WIDTH = 100
 
 @click.command(cls=DesignCommand, context_settings=HELP | {"default_map": {"source": CORE}})
 @click.option(
-    *("--shape", "shapes"),
+    "--shape",
+    "shapes",
     multiple=True,
     default=SHAPES,
     show_default=True,
@@ -103,7 +104,13 @@ def _table(title: str, *headings: str) -> Table:
 def _roofline(found: Sequence[Throughput]) -> Table:
     table = _table(
         "cycles: measured and by formula; of array and memory alone",
-        *("M x K x N", "measured", "by formula", "compute", "memory", "bound", "of peak"),
+        "M x K x N",
+        "measured",
+        "by formula",
+        "compute",
+        "memory",
+        "bound",
+        "of peak",
     )
     for each in found:
         cycles, roof = each.counters.cycles, each.estimate
@@ -122,13 +129,25 @@ def _roofline(found: Sequence[Throughput]) -> Table:
 def _counters(found: Sequence[Throughput]) -> Table:
     table = _table(
         "counters: cycles; bytes, measured and by formula",
-        *("M x K x N", "beats", "stall read", "stall array", "read", "by formula", "written", "by formula"),
+        "M x K x N",
+        "beats",
+        "stall read",
+        "stall array",
+        "read",
+        "by formula",
+        "written",
+        "by formula",
     )
     for each in found:
         counted, formulas = each.counters, each.formulas
         values = (
-            *(counted.beats, counted.stall_read, counted.stall_array),
-            *(counted.read_bytes, formulas["read_bytes"], counted.write_bytes, formulas["write_bytes"]),
+            counted.beats,
+            counted.stall_read,
+            counted.stall_array,
+            counted.read_bytes,
+            formulas["read_bytes"],
+            counted.write_bytes,
+            formulas["write_bytes"],
         )
         table.add_row(each.shape, *(f"{value:,}" for value in values))
     return table

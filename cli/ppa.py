@@ -342,7 +342,9 @@ def _shown(total: int) -> Iterator[Tell]:
         return
     named = Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = (
-        *(BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn()),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False, table_column=named),
     )
     with Progress(*columns, console=console, transient=True, expand=True) as progress:

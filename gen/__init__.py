@@ -1,1 +1,1 @@
-"""From a configuration to files: Verilog, its manifest, its testbench."""
+"""Writes a configuration as files: Verilog, its manifest, its testbench, and what helps to place it."""

@@ -101,7 +101,7 @@ def _axi_facts(config: CoreConfig) -> dict[str, Any]:
 
 
 def _axi_meaning(signal: str, signals: dict[str, str]) -> str:
-    """Of a signal called after its channel, such as "awaddr"."""
+    """Returns the meaning of a signal that is called after its channel, such as "awaddr"."""
     channel = next(prefix for prefix in sorted(_CHANNELS, key=len, reverse=True) if signal.startswith(prefix))
     return f"{_CHANNELS[channel]}: {signals[signal.removeprefix(channel)]}"
 

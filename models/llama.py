@@ -172,8 +172,20 @@ _HEADER_BYTES = 256
 """Counts the bytes that come before the tensors in a file of version 1."""
 
 _VERSION_0 = (
-    *("embedding", "attention", "wq", "wk", "wv", "wo", "feed_forward", "w1", "w2", "w3", "final"),
-    *("freq_cis_real", "freq_cis_imag", "classifier"),
+    "embedding",
+    "attention",
+    "wq",
+    "wk",
+    "wv",
+    "wo",
+    "feed_forward",
+    "w1",
+    "w2",
+    "w3",
+    "final",
+    "freq_cis_real",
+    "freq_cis_imag",
+    "classifier",
 )
 _VERSION_1 = ("attention", "feed_forward", "final", "embedding", *LINEARS, "classifier")
 

@@ -25,8 +25,17 @@ _PARTS = (
     (re.compile(r"^array$"), "drain buses"),
 )
 ARRAY_PARTS = (
-    *("pe", "column", "skew", "array", "pacer", "drain", "read_out"),
-    *("aligner", "group_codes", "act_normal", "weight_digits"),
+    "pe",
+    "column",
+    "skew",
+    "array",
+    "pacer",
+    "drain",
+    "read_out",
+    "aligner",
+    "group_codes",
+    "act_normal",
+    "weight_digits",
 )
 """Modules of an array's top that stay modules, so that instance paths tell what is whose."""
 

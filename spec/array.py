@@ -221,12 +221,12 @@ class Config(Fields):
 
     @property
     def output_latency(self) -> int:
-        """From reading a row's Y until the row is valid on the output stream."""
+        """Cycles from reading a row's Y until the row is valid on the output stream."""
         return 1 + MULTIPLY_STAGES * len(self.row_members) + CAST_STAGES
 
     @property
     def drain_latency(self) -> int:
-        """From a tile's last operands until its last row is on the output stream (never blocked)."""
+        """Cycles from a tile's last operands until its last row is on the output stream (never blocked)."""
         return self.write_latency + (self.rows - 1) + (self.cols - 1) + 1 + self.output_latency
 
     # Throughput

@@ -8,13 +8,18 @@ bytes; bit i of a region is bit i % 8 of its byte i // 8.
 from .array import Config
 
 LAYOUT_VERSION = 1
-"""Of this layout; packed files hold it, commands name it, and the core refuses another."""
+"""The version of this layout; packed files hold it, commands name it, and the core refuses another."""
 
 ALIGNMENT = 64
 """Bytes: of regions, of column tiles, and of the strides of rows."""
 
 TOKEN_BITS = 32
-"""Of a token scale (FP32)."""
+"""The width of a token scale (FP32)."""
+
+
+def regions(config: Config) -> tuple[str, ...]:
+    """Returns the letters of a command's regions, in the order of their addresses among the registers."""
+    return "A", "W", "S", *("T" for _ in config.row_members), "O"
 
 
 def aligned(size: int) -> int:
@@ -67,32 +72,32 @@ def _bytes(bits: int) -> int:
 
 
 def weight_tile_bytes(k: int, config: Config) -> int:
-    """From one column tile of weights to the next."""
+    """Returns the bytes from one column tile of weights to the next."""
     return aligned(_bytes(beats(k, config) * weight_beat_bits(config)))
 
 
 def scale_tile_bytes(k: int, config: Config) -> int:
-    """From one column tile of scales to the next."""
+    """Returns the bytes from one column tile of scales to the next."""
     return aligned(_bytes(groups(k, config) * scale_beat_bits(config)))
 
 
 def weight_bytes(k: int, n: int, config: Config) -> int:
-    """Of the weights of a whole matrix [k, n]."""
+    """Returns the bytes of the weights of a whole matrix [k, n]."""
     return col_tiles(n, config) * weight_tile_bytes(k, config)
 
 
 def scale_bytes(k: int, n: int, config: Config) -> int:
-    """Of the scales and zero points of a whole matrix [k, n]."""
+    """Returns the bytes of the scales and zero points of a whole matrix [k, n]."""
     return col_tiles(n, config) * scale_tile_bytes(k, config)
 
 
 def act_row_bytes(k: int, config: Config) -> int:
-    """Of a row of activations: the lanes of all beats, idle ones too."""
+    """Returns the bytes of a row of activations: the lanes of all beats, idle ones too."""
     return _bytes(beats(k, config) * act_beat_bits(config))
 
 
 def act_stride(k: int, config: Config) -> int:
-    """Least distance of rows of activations."""
+    """Returns the least distance of rows of activations, in bytes."""
     return aligned(act_row_bytes(k, config))
 
 
@@ -101,12 +106,12 @@ def token_bytes(m: int) -> int:
 
 
 def out_row_bytes(n: int, config: Config) -> int:
-    """Of a row of results."""
+    """Returns the bytes of a row of results."""
     return n * config.out.bits // 8
 
 
 def out_stride(n: int, config: Config) -> int:
-    """Least distance of rows of results."""
+    """Returns the least distance of rows of results, in bytes."""
     return aligned(out_row_bytes(n, config))
 
 

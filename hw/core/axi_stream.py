@@ -77,7 +77,7 @@ class StreamCore(Component):
         config, modules = self.config, self.modules
         array = place(m, "engine", lambda: Top(config.array, modules), modules, config.array.name)
         inputs = {"acts": array.acts, "weights": array.weights, "scales": array.scales}
-        if config.array.token_scale:
+        if config.array.row_members:
             inputs["tokens"] = array.tokens
         for name, transmitter in _receivers(config.array).items():
             self._receive(m, name, transmitter, inputs[name])

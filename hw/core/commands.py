@@ -8,7 +8,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
-from ...spec.layout import ALIGNMENT, LAYOUT_VERSION
+from ...spec.layout import ALIGNMENT, LAYOUT_VERSION, regions
 from ...spec.registers import CODE_BITS, TAG_BITS, Error
 from ..ports import Component
 from .command import CommandPort
@@ -132,7 +132,7 @@ class Commands(Component):
     def _refusal(self, room: Value, ending: Value) -> Value:
         """Returns the `Error` that the command submitted meets, 0 if it is legal."""
         command, config = self.command, self.config
-        letters = "awsto" if config.array.token_scale else "awso"
+        letters = [each.lower() for each in regions(config.array)]
         addresses = [command[f"{letter}_address"] for letter in letters]
         sizes = [command[letter] for letter in "mkn"]
         lines = [*addresses, command.a_stride, command.o_stride]

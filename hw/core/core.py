@@ -57,7 +57,7 @@ class Core(Component):
         engine = place(m, "engine", lambda: Top(array, modules), modules, array.name, reset=clear)
         writer = self._add(m, "writer", lambda: Writer(config), reset=clear)
         tags = {
-            **({"token": BankTag(config, 1, config.token_words)} if array.token_scale else {}),
+            **({"token": BankTag(config, 1, config.token_words)} if array.row_members else {}),
             "scale": None,
             "act": BankTag(config, array.rows, config.act_words),
             "weight": None,
@@ -76,7 +76,7 @@ class Core(Component):
             self._stream(m, name, commands, planner, reader, clients[name]) for name in ("weight", "scale")
         )
         acts = self._acts(m, commands, planner, reader, clients["act"])
-        if array.token_scale:
+        if array.row_members:
             self._tokens(m, commands, reader, clients["token"], engine)
         job, start = commands.job, commands.start
         _, fed = walk_tiles(m, config, start, job.m, job.n, weights.end_tile)

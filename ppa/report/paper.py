@@ -11,9 +11,24 @@ from .table import DEFAULT_VIEW, View
 from .text import number
 
 _COLUMNS = (
-    *("design", "title", "kind", "role", "library", "operating_point", "macs_per_cycle"),
-    *("area_per_mac_um2", "min_period_ns", "energy_pj_per_mac", "leakage_uw", "target_ns", "clock_ns"),
-    *("baseline", "area_ratio", "period_ratio", "energy_ratio", "product_ratio"),
+    "design",
+    "title",
+    "kind",
+    "role",
+    "library",
+    "operating_point",
+    "macs_per_cycle",
+    "area_per_mac_um2",
+    "min_period_ns",
+    "energy_pj_per_mac",
+    "leakage_uw",
+    "target_ns",
+    "clock_ns",
+    "baseline",
+    "area_ratio",
+    "period_ratio",
+    "energy_ratio",
+    "product_ratio",
 )
 
 

@@ -27,8 +27,17 @@ _CONFIG = (*MATRIX_FIELDS, "cols", "lanes")
 # What NumPy and zipfile raise for bytes that never were such a file, or no longer are; RuntimeError and its
 # kin stand for a compression or an encryption that zipfile does not know.
 _DAMAGE = (
-    *(OSError, EOFError, LookupError, MemoryError, OverflowError, RuntimeError, SyntaxError, TypeError),
-    *(ValueError, zipfile.BadZipFile, zlib.error),
+    OSError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
 )
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiResp, AxiSlaveRead, AxiSlaveWrite
 
+from ...spec.layout import regions
 from ...spec.registers import register
 from .core_memory import ARRAY, Memory, Watch
 from .core_products import Command
 from .streams import reset, start_clock
 
-ADDRESSES = "AWSTO" if ARRAY.token_scale else "AWSO"
+ADDRESSES = regions(ARRAY)
 """First letters of the addresses that a command has."""
 
 

@@ -164,9 +164,9 @@ FP6_E3M2 = FloatFormat("fp6_e3m2", exponent_bits=3, fraction_bits=2, infinities=
 
 FLOAT_FORMATS = {f.name: f for f in (FP32, FP16, BF16, FP8_E4M3, FP8_E5M2, FP6_E3M2, FP4_E2M1)}
 OUT_FORMATS = {f.name: f for f in (FP32, FP16, BF16)}
-"""Of results, and of factors in the dequantizer."""
+"""The formats of results, and of factors in the dequantizer."""
 ACT_FORMATS = {f.name: f for f in (FP16, BF16, FP8_E4M3, FP8_E5M2, FP6_E3M2)}
-"""Of floating-point activations."""
+"""The formats of floating-point activations."""
 
 
 def signed_bits(low: int, high: int) -> int:

@@ -234,7 +234,7 @@ class Soak:
             "S": (tiles, layout.scale_tile_bytes(k, array), ceil(scales / 8)),
             "O": (m, command.registers["O_STRIDE"], layout.out_row_bytes(n, array)),
         }
-        if array.token_scale:
+        if array.row_members:
             strides["T"] = (1, 0, layout.token_bytes(m))
         letter = str(rng.choice([*strides]))
         count, stride, used = strides[letter]
