@@ -134,11 +134,18 @@ def _step(address: Signal, depth: int):
 
 
 class RowAligner(Component):
-    """One row: finds the largest exponent of the group that enters, aligns the one before to its own.
+    """Finds the largest exponent of the group that enters, and aligns the group before to its own, for one row.
 
-    `entering`: lanes that enter with `take`, of a group that ends with `ending`; `begin`: the first beat of
-    the group that waits is read from the memory, and is in `stored` from the next cycle on. `acts`
-    (`Config.act_wires`) and `code` (`Config.group_code_bits`) take it over in a cycle of `advance`.
+    Ports
+    -----
+    entering: in: the lanes of a beat.
+    take: in, 1: they enter.
+    ending: in, 1, with it: they end their group.
+    begin: in, 1: the first beat of the group that waits is read from the memory.
+    stored: in, from the next cycle on: the lanes of the beat that was read.
+    advance: in, 1: `acts` and `code` take the beat over.
+    acts: out, `Config.act_wires`: the aligned lanes.
+    code: out, `Config.group_code_bits`: what the dequantizer must know of the beat's group.
     """
 
     def __init__(self, config: Config):
@@ -241,7 +248,11 @@ def _fields(code: Value, form: FloatFormat) -> tuple[Value, Value, Value]:
 class GroupCodes(Component):
     """Gives out the rows' group codes one after the other, as the rows drain.
 
-    `codes` are those of the group that ends with `group_end` in cycle t; `code` is row i's in cycle t+1+i.
+    Ports
+    -----
+    codes: in, `Config.group_code_bits` for each row: those of the group whose operands enter.
+    group_end: in, 1, cycle t: that group ends.
+    code: out, `Config.group_code_bits`: row i's code in cycle t+1+i.
     """
 
     def __init__(self, config: Config):

@@ -13,13 +13,19 @@ class Pacer(Component):
 
     A beat that ends a group (the group's last by count, or `last`) waits until the group's scales are
     there, the previous group ended `Config.group_gap` cycles ago and, if it is the first group of a
-    tile, the previous tile has left the columns (`drained`). Other beats never wait, but for
-    `Config.group_gap` - 1 cycles after reset, in which the array drains what it held.
+    tile, the previous tile has left the columns. Other beats never wait, but for `Config.group_gap` - 1
+    cycles after reset, in which the array drains what it held.
 
-    Ports: `operands`: a beat of all operands is there, `last`: it is the tile's last; `scales`: a beat of
-    scales is there; `drained`: pulse, the pending tile's last row is read. `open`: the wait after reset is
-    over; `take`: the beat enters in this cycle; `group_end`: it ends a group (and takes the scales);
-    `first`: that group is its tile's first.
+    Ports
+    -----
+    operands: in, 1: a beat of all operands is there.
+    last: in, 1, with it: the beat is its tile's last.
+    scales: in, 1: a beat of scales is there.
+    drained: in, 1: a pulse; the pending tile's last row is read.
+    open: out, 1: the wait after reset is over.
+    take: out, 1: the beat enters in this cycle.
+    group_end: out, 1: it ends a group, and takes the scales.
+    first: out, 1: that group is its tile's first.
     """
 
     def __init__(self, config: Config):
@@ -74,11 +80,18 @@ class Pacer(Component):
 class DrainControl(Component):
     """Follows every row of group sums through all columns, and announces finished rows.
 
-    A group ends with `group_end` in cycle t (with `first`, `last`: it is its tile's first, last; `slot`:
-    where its scales are, if `Config.scale_slots` > 1). Row i reaches stage s of column j in cycle t+s+i+j:
-    one line of registers, tapped at s+j, serves all columns. Ports `zero_slots`, `scale_slots`,
-    `read_rows`, `firsts`, `writes`, `write_rows`: as of `mixpe.hw.array.dequant.Column`, side by side, column
-    0 in the low bits. `finished`: in this cycle the last column writes a row of its tile's last group.
+    Row i of a group that ends in cycle t reaches stage s of column j in cycle t+s+i+j. One line of registers,
+    tapped at s+j, serves all columns. Outputs that go to the columns stand side by side, column 0 in the low
+    bits; `mixpe.hw.array.dequant.Column` says what each means.
+
+    Ports
+    -----
+    group_end: in, 1, cycle t: a group ends.
+    first, last: in, 1, with it: the group is its tile's first, or last.
+    slot: in, with it, only if `Config.scale_slots` > 1: where its members are.
+    read_rows, firsts, writes, write_rows: out, to all columns.
+    <member>_slots: out, to all columns, only if `Config.scale_slots` > 1.
+    finished: out, 1: in this cycle the last column writes a row of its tile's last group.
     """
 
     def __init__(self, config: Config):
@@ -151,10 +164,16 @@ def slots_port(member: Member) -> str:
 class ReadOut(Component):
     """Moves finished rows out of all columns' memories, in order, against the output's back-pressure.
 
-    Ports: `finished`: pulse, one more row of the tile can be read from the next cycle on; `token`: a token
-    scale is there (constant 1 where there are none); `ready`: of the output stream. `advance`: the
-    read-out pipeline moves; `take`: row `row` enters it, with its token scale; `drained`: pulse with the
-    tile's last row; `valid`, `last`: of the output stream, `Config.output_latency` cycles later.
+    Ports
+    -----
+    finished: in, 1: a pulse; one more row of the tile can be read from the next cycle on.
+    token: in, 1: a token scale is there; constant 1 where there are none.
+    ready: in, 1: of the output stream.
+    advance: out, 1: the read-out pipeline moves.
+    take: out, 1: row `row` enters it, with its token scale.
+    row: out, `Config.row_index_bits`.
+    drained: out, 1: a pulse with the tile's last row.
+    valid, last: out, 1: of the output stream, `Config.output_latency` cycles after `take`.
     """
 
     def __init__(self, config: Config):

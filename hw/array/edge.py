@@ -57,8 +57,13 @@ class WeightDigits(Component):
 class FloatRowSum(Component):
     """Accumulates `S`, the FP32 sum of a group's activations, in the order in which elements add products.
 
-    Ports and timing as of `mixpe.hw.element.integer.RowSum`, of activations as elements take them; `sum` is a
-    word of `Config.float_row_sum`.
+    Timing as `mixpe.hw.element.integer.RowSum` has it.
+
+    Ports
+    -----
+    acts: in, `Config.lane_wires` for each lane: activations as elements take them.
+    done: in, 1: the operands before ended their group.
+    sum: out, `Config.row_sum_bits`: a word of `Config.float_row_sum`; zero in cycles that end no group.
     """
 
     def __init__(self, config: Config):

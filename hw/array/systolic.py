@@ -28,11 +28,16 @@ def _array_ports(config: Config, rows: int) -> dict:
 
 
 class Row(Component):
-    """One row: activations and group ends move right, weights move down into the next row.
+    """Joins the elements of one row: activations and group ends move right, weights move down.
 
-    Element j works j cycles behind element 0. Ports as of `SystolicArray` with one row: `acts` and `ends` of
-    the row, `weights` and `sums` of all columns, column 0 in the low bits; `weights_out` to the next row;
-    `row_sum` (if `MatrixFormat.subtracts`) appears with element 0's sum.
+    Element j works j cycles behind element 0.
+
+    Ports: those of `SystolicArray` with one row
+    -----
+    acts, ends: in, of the row.
+    weights: in, of all columns, column 0 in the low bits; `weights_out`: out, to the next row.
+    sums: out, of all columns.
+    row_sum: out, with element 0's sum, only where something is subtracted.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -68,7 +73,12 @@ class Row(Component):
 
 
 class DelayLine(Component):
-    """Delays an element of `width` bits by `cycles`."""
+    """Delays an element of `width` bits by `cycles`.
+
+    Ports
+    -----
+    i: in, `width`, cycle t. o: out, `width`, cycle t + `cycles`: what `i` was.
+    """
 
     def __init__(self, width: int, cycles: int):
         self.width = width
@@ -87,6 +97,10 @@ class Delays(Component):
     """Delays element i of `places` >= 2 elements, `width` bits each, by i cycles.
 
     The later half waits as long as the earlier half is, and is then delayed like an earlier one.
+
+    Ports
+    -----
+    i: in, all elements, element 0 in the low bits. o: out, the same, delayed.
     """
 
     def __init__(self, width: int, places: int, modules: Modules | None = None, *, prefix: str = ""):
@@ -137,10 +151,16 @@ def delayed(m: Module, name: str, value, width: int, modules: Modules | None, pr
 
 
 class Skew(Component):
-    """Delays row i of the activations by i cycles, column j of the weights by j, and `group_end` to match.
+    """Delays row i of the activations by i cycles, column j of the weights by j, and a group's end to match.
 
-    `group_end` enters with the last operands of a group; `ends[i]` leaves one cycle behind row i's, as `PE`
-    asks. In reset, and until the first operands arrive, every cycle ends a group.
+    In reset, and until the first operands arrive, every cycle ends a group.
+
+    Ports
+    -----
+    acts: in, `Config.act_wires` for each row; `acts_out`: out, the same, delayed.
+    weights: in, the codes of all columns and lanes; `weights_out`: out, the same, delayed.
+    group_end: in, 1: these operands end their group.
+    ends: out, 1 for each row: what `PE` asks for, a cycle behind the row's operands.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -174,21 +194,30 @@ class Skew(Component):
 
 
 class SystolicArray(Component):
-    """Output-stationary array of `rows` x `cols` processing elements. It never stalls.
+    """Multiplies in an output-stationary array of `rows` x `cols` processing elements. It never stalls.
 
     Operands come skewed (`Skew`): those of row i (column j) for the same k enter i (j) cycles behind
     those of row (column) 0; element (i, j) multiplies them in cycle t+i+j. A bubble is a zero operand.
 
-    Drain: the group that ends with the operands of cycle t has the sum of element (i, j) on
-    `sums[j]` in cycle t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is
-    the OR of its column, so groups must end at least `rows` cycles apart (`Config.group_gap`).
+    A group that ends with the operands of cycle t has the sum of element (i, j) on `sums[j]` in cycle
+    t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is the OR of its column,
+    so groups must end at least `rows` cycles apart (`Config.group_gap`).
 
-    Ports: `acts` (rows x `Config.act_wires`), `weights` (cols x lanes, as
-    `mixpe.hw.element.integer.recoded_weights` makes them), `ends` (rows), `sums` (cols x `drain_bits`),
-    `row_sum` (if `MatrixFormat.subtracts`); index 0 in the low bits. `weights_out`: below the last row.
+    An array is built of an upper and a lower half down to single rows: halves of equal size are one shared
+    module, and OR buses are balanced trees.
 
-    `rows`: how many of the configuration's rows; all if None. An array is built of an upper and a lower
-    half down to single rows: halves of equal size are one shared module, and OR buses are balanced trees.
+    Parameters
+    ----------
+    rows: how many of the configuration's rows; all if None.
+
+    Ports: index 0 in the low bits
+    -----
+    acts: in, `Config.act_wires` for each row.
+    weights: in, for each column and lane what the scheme's elements take; `weights_out`: out, below the last
+        row.
+    ends: in, 1 for each row: the operands of the cycle before ended their group.
+    sums: out, `Config.drain_bits` for each column.
+    row_sum: out, only where something is subtracted.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None, *, rows: int | None = None):

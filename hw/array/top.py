@@ -20,26 +20,30 @@ from .systolic import Skew, SystolicArray
 class Top(Component):
     """Multiplies tiles of `rows` x K activations by K x `cols` weights, for any K >= 1.
 
-    Streams (`amaranth.lib.stream`, any pattern of valid and ready on each):
+    Beat b of a group holds k = lanes*b + lane. Every group begins a beat; lanes beyond its end hold zero
+    activations, and rows or columns without data are fed zeros.
 
-    - `acts` (`ActsBeat`), `weights` (`WeightsBeat`): beat b of a group holds k = lanes*b + lane. Both are
-      taken in the same cycle; activations to be aligned go ahead, by up to a group and three beats. Every
-      group begins a beat; lanes beyond its end hold zero activations. `last` ends the tile, and its last
-      group, which may be short.
-    - `scales` (`ScalesBeat`): one beat a group, taken with the group's last operands.
-    - `tokens` (FP32 codes, if `Config.token_scale`): one beat a row, in row order.
-    - `out` (`OutBeat`): `rows` beats a tile, in row order.
+    Parameters
+    ----------
+    config: the array.
+    modules: as `mixpe.hw.modules` has it; None elaborates plain submodules.
 
-    A row or column without data is fed zeros. After reset no beat is taken for `Config.group_gap` - 1 cycles.
-    `ready` of the inputs depends on their `valid` within the
-    cycle; `out.valid` depends on registers only.
+    Ports: streams with any pattern of valid and ready; payloads as `mixpe.spec.streams` lists them
+    -----
+    acts: stream in: activations of all rows; `last` ends the tile and its last group, which may be short.
+    weights: stream in: weight codes of all columns, taken in the cycle of their activations. Activations to
+        be aligned go ahead, by up to a group and three beats.
+    scales: stream in: the members of a group, one beat a group, taken with the group's last operands.
+    tokens: stream in, only with token scales: one beat a row, in row order.
+    out: stream out: `rows` beats a tile, in row order.
 
-    Throughput: a beat a cycle. A group shorter than `Config.group_gap` cycles is followed by bubbles, and
+    After reset no beat is taken for `Config.group_gap` - 1 cycles. `ready` of the inputs depends on their
+    `valid` within the cycle; `out.valid` depends on registers only.
+
+    Throughput is a beat a cycle. A group shorter than `Config.group_gap` cycles is followed by bubbles, and
     so is a tile whose first group is shorter than `Config.tile_gap`, which is what the drain of the tile
     before costs: nothing for longer groups. `Config.run_cycles` counts every cycle. Output that is not
     taken holds up the end of the next tile's first group, never the array.
-
-    `modules`: as of `mixpe.hw.modules`; None elaborates plain submodules.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):

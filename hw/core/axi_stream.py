@@ -57,7 +57,7 @@ class StreamCore(Component):
 
     Ports
     -----
-    s_axis_acts_*: receiver of `ActsBeat`; TLAST marks a tile's last beat.
+    s_axis_acts_*: receiver of the array's `acts`; TLAST marks a tile's last beat.
     s_axis_weights_*: receiver of `WeightsBeat`, without TLAST: weights follow acts.
     s_axis_scales_*: receiver of `ScalesBeat`, without TLAST.
     s_axis_tokens_*: receiver of FP32 codes, without TLAST; only there if `Config.token_scale`.

@@ -17,6 +17,7 @@ from mixpe.spec.array import Config
 from mixpe.spec.core import GROUP_BITS, CoreConfig
 from mixpe.spec.fields import ALIGN_BITS, LARGEST_ALIGNED_GROUP, exact_align_bits
 from mixpe.spec.formats.numbers import ACT_FORMATS
+from mixpe.spec.formats.weights import WEIGHT_FORMATS
 from mixpe.spec.table import rows_of
 
 LIMITS = {name: row.limits for name, row in rows_of(Config).items() if row.limits}
@@ -45,6 +46,9 @@ def arrays(draw: st.DrawFn, **own: st.SearchStrategy[Any]) -> Config:
     fields = {name: draw(own[name] if name in own else field_values(name)) for name in ARRAY_FIELDS}
     if "name" not in own and draw(st.booleans()):
         fields["name"] = ""
+    if weight := WEIGHT_FORMATS.get(fields["weight_format"]):
+        bits = draw(st.sampled_from((0, weight.bits)))
+        fields |= {"weight_bits": bits, "weight_signed": True, "zero_point": False}
     form = ACT_FORMATS.get(fields["act_format"])
     if form:
         fields["act_bits"] = draw(st.sampled_from((0, form.bits)))

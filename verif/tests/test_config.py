@@ -102,12 +102,12 @@ def test_act_bits_of_a_format():
 
 def test_fp_scheme():
     for act_format in ACT_FORMATS:
-        assert Config(act_format=act_format, align_bits=8).scheme == "aligned"
-        assert Config(act_format=act_format, fp_scheme="fp_mac").scheme == "fp_mac"
+        assert Config(act_format=act_format, align_bits=8).scheme.name == "aligned"
+        assert Config(act_format=act_format, fp_scheme="fp_mac").scheme.name == "fp_mac"
         for value in ("", "integer", "int", "Aligned"):
             expected = f"fp_scheme must be one of aligned, fp_mac, not {value!r}"
             assert refusal(act_format=act_format, fp_scheme=value) == expected
-    assert Config().scheme == "integer"
+    assert Config().scheme.name == "integer"
     assert refusal(fp_scheme="fp_mac") == "fp_scheme fp_mac needs a floating-point act_format, not int"
 
 

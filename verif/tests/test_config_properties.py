@@ -122,8 +122,8 @@ def narrowest(values) -> int:
 
 
 def integer_arrays(**own):
-    """Arrays that add integers."""
-    return arrays(fp_scheme=st.just("aligned"), **own)
+    """Arrays that add integers, and whose weights are integers."""
+    return arrays(fp_scheme=st.just("aligned"), weight_format=st.just("int"), **own)
 
 
 @given(integer_arrays())
@@ -141,7 +141,7 @@ def test_sums_hold_the_worst_case(config):
     zeros = codes if config.zero_point else (0,)
     corrected = [config.group * (code - zero) * act for code in codes for zero in zeros for act in acts]
     assert narrowest(corrected) <= config.corrected_bits
-    assert config.corrected_bits == (narrowest(corrected) if config.has_row_sum else config.sum_bits)
+    assert config.corrected_bits == (narrowest(corrected) if config.matrix.subtracts else config.sum_bits)
 
 
 @given(integer_arrays(acc_bits=st.just(0)), st.data())

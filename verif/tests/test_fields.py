@@ -13,7 +13,7 @@ from mixpe.gen.field_tables import field_table, with_tables
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
 from mixpe.spec.errors import UserError
-from mixpe.spec.fields import SCHEMES
+from mixpe.spec.schemes import SCHEMES
 from mixpe.spec.table import rows_of
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +69,7 @@ def test_a_field_has_its_default_in_other_schemes():
     limited = {name: row for name, row in ARRAY_ROWS.items() if row.schemes}
     assert limited.keys() == changed.keys()
     for scheme, fields in schemes.items():
-        assert Config(**fields).scheme == scheme
+        assert Config(**fields).scheme.name == scheme
         for name, row in limited.items():
             if scheme in row.schemes:
                 Config(**{**fields, name: changed[name]})

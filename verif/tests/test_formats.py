@@ -7,27 +7,39 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from mixpe.spec.formats.numbers import ACT_FORMATS, FLOAT_FORMATS, FP8_E4M3, FP16, FP32
+from mixpe.spec.formats.numbers import (
+    ACT_FORMATS,
+    FLOAT_FORMATS,
+    FP4_E2M1,
+    FP6_E3M2,
+    FP8_E4M3,
+    FP16,
+    FP32,
+)
+from mixpe.spec.formats.weights import WEIGHT_FORMATS
 
 DTYPES = {
     "fp16": np.dtype(np.float16),
     "bf16": np.dtype(ml_dtypes.bfloat16),
     "fp8_e4m3": np.dtype(ml_dtypes.float8_e4m3fn),
     "fp8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+    "fp6_e3m2": np.dtype(ml_dtypes.float6_e3m2fn),
+    "fp4_e2m1": np.dtype(ml_dtypes.float4_e2m1fn),
 }
 
 
 def values(name: str) -> np.ndarray:
     """float64 of every code of a format, in the order of the codes."""
     dtype = DTYPES[name]
-    codes = np.arange(1 << (8 * dtype.itemsize), dtype=f"u{dtype.itemsize}")
+    codes = np.arange(1 << FLOAT_FORMATS[name].bits, dtype=f"u{dtype.itemsize}")
     with np.errstate(invalid="ignore"):  # signalling NaN
         return codes.view(dtype).astype(np.float64)
 
 
-def test_every_activation_format_has_a_reference():
-    assert set(ACT_FORMATS) == set(DTYPES)
-    assert all(FLOAT_FORMATS[name].bits == 8 * dtype.itemsize for name, dtype in DTYPES.items())
+def test_every_format_has_a_reference():
+    """FP32 has a test of its own, of some codes."""
+    assert {*ACT_FORMATS, *WEIGHT_FORMATS} == set(DTYPES) == set(FLOAT_FORMATS) - {"fp32"}
+    assert all(FLOAT_FORMATS[name].bits <= 8 * dtype.itemsize for name, dtype in DTYPES.items())
 
 
 @pytest.mark.parametrize("name", DTYPES)
@@ -60,7 +72,8 @@ def test_values_between_round_to_even(name):
             # ml_dtypes casts float64 by way of float32: only what that leaves as it is has a reference.
             near = near[near.astype(np.float32) == near]
         cast = near.astype(dtype)
-    codes = np.where(np.isnan(cast), form.nan, cast.view(f"u{dtype.itemsize}"))
+    codes = cast.view(f"u{dtype.itemsize}")
+    codes = np.where(np.isnan(cast), form.nan, codes) if form.nans else codes
     assert len(near) > 2 * len(numbers)
     assert [form.encode(value) for value in near.tolist()] == codes.tolist()
 
@@ -74,6 +87,16 @@ def test_fp32_codes_are_numpys():
     for code, value in zip(codes.tolist(), floats.tolist(), strict=True):
         assert math.isnan(value) or FP32.encode(value) == code
         assert FP32.decode(code) == value or math.isnan(value)
+
+
+def test_formats_without_specials():
+    """Numbers alone: what is beyond is the largest, and NaN has no code."""
+    for form, largest in ((FP6_E3M2, 28.0), (FP4_E2M1, 6.0)):
+        assert (form.specials, form.decode(form.largest)) == ((), largest)
+        assert form.largest == (1 << (form.bits - 1)) - 1
+        assert form.encode(math.inf) == form.encode(1e9) == form.largest
+        with pytest.raises(ValueError, match=f"{form} has no NaN"):
+            form.encode(math.nan)
 
 
 def test_specials():

@@ -20,6 +20,7 @@ NAMES = {
         "Accelerator",
         "Config",
         "CoreConfig",
+        "QuantizedMatrix",
         "UserError",
         "load_design",
         "mpgemm",
