@@ -134,7 +134,7 @@ def _step(address: Signal, depth: int):
 
 
 class RowAligner(Component):
-    """Finds the largest exponent of the group that enters, and aligns the group before to its own, for one row.
+    """Finds, for one row, the largest exponent of the group that enters, and aligns the group before.
 
     Ports
     -----

@@ -59,9 +59,9 @@ class StreamCore(Component):
     -----
     s_axis_acts_*: receiver of the array's `acts`; TLAST marks a tile's last beat.
     s_axis_weights_*: receiver of `WeightsBeat`, without TLAST: weights follow acts.
-    s_axis_scales_*: receiver of `ScalesBeat`, without TLAST.
+    s_axis_scales_*: receiver of the array's `scales`, without TLAST.
     s_axis_tokens_*: receiver of FP32 codes, without TLAST; only there if `Config.token_scale`.
-    m_axis_out_*: transmitter of `OutBeat`; TLAST marks a tile's last row.
+    m_axis_out_*: transmitter of the array's `out`; TLAST marks a tile's last row.
 
     Each has `tdata`, `tvalid`, `tready` and perhaps `tlast` (`Transmitter`). The bits of TDATA above the beat
     are zero in results, and do not matter in operands.
