@@ -28,6 +28,9 @@ _PACKAGE = __name__.rpartition(".")[0]
 _TABLE = "core"
 _DEFAULTS = {name: row.default for name, row in (ARRAY_ROWS | CORE_ROWS).items()}
 
+_WIDTHS = {"weight_format": ("weight_bits",), "act_format": ("act_bits", "align_bits")}
+"""The widths that follow from a format, by the format's field."""
+
 
 def named_configurations() -> list[str]:
     """Names of the packaged arrays, sorted."""
@@ -75,11 +78,11 @@ def load_design(source: str = DEFAULT, **overrides: Any) -> Config | CoreConfig:
     own = {name: overrides.pop(name) for name in CORE_ROWS if name in overrides}
     if core is None and own:
         core, changed = {}, True
-    given = array.get("act_format", _DEFAULTS["act_format"])
-    if overrides.get("act_format", given) != given:
-        # The source's widths are those of another format.
-        for key in ("act_bits", "align_bits"):
-            array.pop(key, None)
+    for name, widths in _WIDTHS.items():
+        given = array.get(name, _DEFAULTS[name])
+        if overrides.get(name, given) != given:  # the source's widths are those of another format
+            for key in widths:
+                array.pop(key, None)
     if changed and "name" not in overrides:
         array.pop("name", None)
     array |= overrides

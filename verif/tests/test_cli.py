@@ -269,7 +269,7 @@ def test_version(mixpe):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--weight-bits", "1"], ["weight_bits must be 2 to 8, not 1"]),
+        (["--weight-bits", "1"], ["weight_bits must be 0 or 2 to 8, not 1"]),
         (["--act-bits", "17"], ["act_bits must be 0 or 4 to 16, not 17"]),
         (["--group", "-1"], ["group must be 1 to 16777215, not -1; for per-channel", "at least K"]),
         (["--group", "65536", "--queue", "2"], ["group must be 1 to 65535 for bus axi, not 65536"]),

@@ -305,7 +305,7 @@ def test_failing_measurement(ppa, tmp_path):
         (["--out-dir", "plain.md"], ["cannot write plain.md", "is not a folder"]),
         (["--out-dir", "plain.md/below"], ["cannot write plain.md/below", "is not a folder"]),
         (["extra"], ["configuration must be one of", "'extra'"]),
-        (["--weight-bits", "9"], ["weight_bits must be 2 to 8, not 9"]),
+        (["--weight-bits", "9"], ["weight_bits must be 0 or 2 to 8, not 9"]),
         (["--config", "core_w4a8"], ["configuration must be one of", "'core_w4a8'"]),
         (
             ["--point", "best"],

@@ -12,7 +12,7 @@ from mixpe.spec.formats.numbers import ACT_FORMATS
 
 INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "acc_bits", "align_bits")
 FLAGS = ("weight_signed", "zero_point", "token_scale")
-TEXTS = ("name", "act_format", "fp_scheme", "datapath", "adder", "target", "out_format")
+TEXTS = ("name", "weight_format", "act_format", "fp_scheme", "datapath", "adder", "target", "out_format")
 NAMES = "name must be a lower-case letter followed by at most 62 lower-case letters, digits and underscores"
 
 
@@ -30,7 +30,6 @@ def refusal(**values: Any) -> str:
 @pytest.mark.parametrize(
     ("field", "low", "high"),
     [
-        ("weight_bits", 2, 8),
         ("rows", 1, 128),
         ("cols", 1, 128),
         ("acc_bits", 0, 48),
@@ -41,6 +40,20 @@ def test_range(field, low, high):
         assert getattr(Config(**{field: value}), field) == value
     for value in (low - 1, high + 1, -high, 10**30):
         assert refusal(**{field: value}) == f"{field} must be {low} to {high}, not {value}"
+
+
+def test_weight_bits_of_integers():
+    assert [Config(weight_bits=bits).weight_bits for bits in (0, 2, 8)] == [4, 2, 8]
+    for value in (-1, 1, 9, 10**30):
+        assert refusal(weight_bits=value) == f"weight_bits must be 0 or 2 to 8, not {value}"
+
+
+def test_weight_format():
+    for bits in (0, 4):
+        config = Config(weight_format="fp4_e2m1", weight_bits=bits)
+        assert (config.weight_bits, config.weight.bits, config.sum_bits) == (4, 5, 19)
+    for value in ("", "fp8_e4m3", "INT", "two\nlines"):
+        assert refusal(weight_format=value) == f"weight_format must be one of int, fp4_e2m1, not {value!r}"
 
 
 def test_act_bits_of_integers():
@@ -86,7 +99,7 @@ def test_choice(field, allowed):
 
 
 def test_act_bits_of_a_format():
-    widths = {"int": 8, "fp16": 16, "bf16": 16, "fp8_e4m3": 8, "fp8_e5m2": 8}
+    widths = {"int": 8, "fp16": 16, "bf16": 16, "fp8_e4m3": 8, "fp8_e5m2": 8, "fp6_e3m2": 6}
     for act_format, bits in widths.items():
         scheme = "aligned" if act_format == "int" else "fp_mac"
         fields: dict[str, Any] = {"act_format": act_format, "fp_scheme": scheme}
@@ -151,7 +164,7 @@ def test_fp_mac_has_no_integer_datapath(act_format):
     for datapath in ("multiplier", "bit_heap", "booth", "carry_save"):
         expected = f"datapath must be shift_add for fp_scheme fp_mac, not {datapath}"
         assert refusal(**fields, datapath=datapath) == expected
-        aligned = Config(act_format=act_format, align_bits=13, datapath=datapath, acc_bits=40)
+        aligned = Config(act_format=act_format, align_bits=9, datapath=datapath, acc_bits=40)
         assert (aligned.datapath, aligned.acc_bits) == (datapath, 40)
     assert refusal(**fields, acc_bits=32) == "acc_bits must be 0 for fp_scheme fp_mac, not 32"
     # Without floating-point activations, the scheme's default forbids nothing.
@@ -244,6 +257,7 @@ def test_derived_name():
 def test_derived_names_differ():
     changes = [
         {"weight_bits": 5},
+        {"weight_format": "fp4_e2m1"},
         {"weight_signed": False},
         {"zero_point": True},
         {"act_bits": 5},
@@ -253,6 +267,7 @@ def test_derived_names_differ():
         {"act_format": "bf16", "align_bits": 13},
         {"act_format": "fp8_e4m3"},
         {"act_format": "fp8_e5m2"},
+        {"act_format": "fp6_e3m2"},
         {"group": 5},
         {"rows": 5},
         {"cols": 5},
@@ -287,7 +302,7 @@ def test_longest_derived_names(act_format):
         "zero_point": True,
         "act_format": act_format,
         "act_bits": 16 if act_format == "int" else 0,
-        "align_bits": 0 if act_format == "int" else 19,
+        "align_bits": 0 if act_format == "int" else 10,
         "group": 2**24 - 1 if act_format == "int" else 16384,
         "rows": 128,
         "cols": 128,

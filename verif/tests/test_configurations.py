@@ -48,10 +48,10 @@ def test_packaged(name):
     # The name says shape and formats: the first two parts of the derived name, whatever follows.
     derived = Config(**{**asdict(config), "name": ""}).name
     size = f"_{config.rows}x{config.cols}_g{config.group}"
-    assert name.startswith(f"w{config.weight_bits}a{config.act_bits}{size}")
+    weight = "w" if config.weight_format == "int" else "fp"
+    assert name.startswith(f"{weight}{config.weight_bits}a{config.act_bits}{size}")
     assert size in derived
-    if config.act_format != "int":
-        assert name.startswith("w4a16")
+    if config.act_format == "fp16":
         assert name.endswith(f"aligned{config.align_bits}" if config.fp_scheme == "aligned" else "fp_mac")
 
 

@@ -57,7 +57,7 @@ DEFECTS = {
     ),
     "a bank is given up after a tile": Defect("bank_buffer", "~fits | end_strip,", "1,"),
     "a bank is read before it is filled": Defect("bank_buffer", "(word >> shift) <", "(word >> shift) <="),
-    "token scales of the strip before": Defect("bank_buffer", "(first + self.step)", "first"),
+    "token scales of the strip before": Defect("bank_buffer", "cast(first + self.step)", "cast(first)"),
     "long rows are read once": Defect(
         "loaders", "(cols > array.cols) & (self.words > depth)", "cols != cols", "banks"
     ),

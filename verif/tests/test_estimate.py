@@ -130,7 +130,7 @@ def test_all_named_designs(mixpe):
         lines = {
             line.split()[0]: line.split()[1:]
             for line in table.splitlines()
-            if re.match(" +(core_)?w[48]a", line)
+            if re.match(" +(core_)?(w[48]|fp4)a", line)
         }
         assert list(lines) == names
         for name, line in lines.items():

@@ -120,7 +120,7 @@ def test_energy_of_a_report(mixpe, tiny):
         (["--tokens", "0"], "tokens must be at least 1, not 0"),
         (["--tokens", "-1"], "tokens must be at least 1, not -1"),
         (["--prompt", "c" * 30], "prompt must be at most 20 tokens, the model's positions, not 32"),
-        (["--weight-bits", "9"], "weight_bits must be 2 to 8, not 9"),
+        (["--weight-bits", "9"], "weight_bits must be 0 or 2 to 8, not 9"),
         (["--group", "0"], "group must be 1 to 16777215, not 0"),
         (["--acts", "a4"], "Invalid value for '--acts': 'a4' is not one of 'a8', 'a16'."),
         (["--rows", "0"], "rows must be 1 to 128, not 0"),

@@ -197,7 +197,7 @@ START = GOOD.replace("input clk,", "input clk, input start,")
         (GOOD, {"name": "My Mac"}, "name must be a lower-case letter followed by"),
         (GOOD, {"lanes": 3}, "lanes must be one of 1, 2, 4, 8, not 3"),
         (GOOD, {"lanes": True}, "lanes must be an integer, not True"),
-        (GOOD, {"group": 0}, "group must be 1 to 16384, not 0"),
+        (GOOD, {"group": 0}, "group must be 1 to 16777215, not 0"),
         (GOOD, {"latency": -1}, "latency must be 0 to 64, not -1"),
         (GOOD, {"exact": 1}, "exact must be true or false, not 1"),
         (GOOD, {"reset_active": "up"}, "reset_active must be high or low, not 'up'"),

@@ -67,7 +67,7 @@ CONFIGURATION = to_values(RECORDS[0])["configuration"]
         (changed(liberty_files=[{"file": "a"}]), "x: liberty_files lacks the field sha256: measure"),
         (
             changed(configuration=CONFIGURATION | {"weight_bits": 9}),
-            "x: configuration: config: weight_bits must be 2 to 8, not 9",
+            "x: configuration: config: weight_bits must be 0 or 2 to 8, not 9",
         ),
         (changed(configuration=CONFIGURATION | {"colour": 9}), "has an unknown field 'colour'"),
         (changed(configuration=CONFIGURATION | {"bricks": [8]}), "bricks must be a list of the right length"),

@@ -18,7 +18,8 @@ from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
 from mixpe.synth.flow import Recipe, Synthesis, synthesize
 from mixpe.synth.liberty import Library
-from mixpe.synth.report import CORE_PARTS, parts, records, table
+from mixpe.synth.parts import CORE_PARTS, parts
+from mixpe.synth.report import records, table
 from verif.libraries.few import DFF, INV, LIBRARY, XOR, library_of
 from verif.samples.arrays import instances, modules
 
