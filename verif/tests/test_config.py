@@ -283,6 +283,7 @@ def test_derived_names_differ():
         "name"
     }
     clashes = [{"act_bits", "act_format"}, {"fp_scheme", "datapath"}, {"fp_scheme", "acc_bits"}]
+    clashes += [{"weight_format", field} for field in ("weight_bits", "weight_signed", "zero_point")]
     pairs = [
         {**one, **two}
         for one, two in itertools.combinations(changes, 2)

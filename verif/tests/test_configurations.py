@@ -87,7 +87,7 @@ def test_relative_path(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("weight_bit = 4", "unknown field 'weight_bit', must be one of name, weight_bits, "),
+        ("weight_bit = 4", "unknown field 'weight_bit', must be one of name, weight_format, weight_bits, "),
         ("[array]\nrows = 4", "unknown field 'array', must be one of name, "),
         ('"a\\nb" = 4', "unknown field 'a\\nb', must be one of name, "),
         ("rows = 0", "rows must be 1 to 128, not 0"),
@@ -97,7 +97,7 @@ def test_relative_path(tmp_path, monkeypatch):
         ("zero_point = 1", "zero_point must be of type bool, not 1"),
         ("name = 4", "name must be of type str, not 4"),
         ("act_format = 16", "act_format must be of type str, not 16"),
-        ('act_format = "fp32"', "act_format must be one of int, fp16, bf16, fp8_e4m3, fp8_e5m2, not 'fp32'"),
+        ('act_format = "fp32"', "act_format must be one of int, fp16, bf16, fp8_e4m3, fp8_e5m2, fp6_e3m2, not 'fp32'"),
         ('act_format = "bf16"', "align_bits must be 8 to 41 for act_format bf16, not 0: exact BF16 takes"),
         ('fp_scheme = "fp_mac"', "fp_scheme fp_mac needs a floating-point act_format, not int"),
         ('name = "A"', "name must be a lower-case letter"),

@@ -10,7 +10,8 @@ from mixpe.gen.testbench import operand_testbench
 from mixpe.gen.testbench import testbench as plain_testbench
 from mixpe.gen.write import design_verilog
 from mixpe.hw.fp.convert import INTEGER_BITS
-from mixpe.quant.golden.product import exact_dtype, mpgemm
+from mixpe.quant.golden import mpgemm
+from mixpe.quant.golden.integer_sums import exact_dtype
 from mixpe.quant.packing.beats import pack_matmul, pack_outputs
 from mixpe.quant.samples import random_operands
 from mixpe.spec.array import Config
