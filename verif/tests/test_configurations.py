@@ -97,7 +97,10 @@ def test_relative_path(tmp_path, monkeypatch):
         ("zero_point = 1", "zero_point must be of type bool, not 1"),
         ("name = 4", "name must be of type str, not 4"),
         ("act_format = 16", "act_format must be of type str, not 16"),
-        ('act_format = "fp32"', "act_format must be one of int, fp16, bf16, fp8_e4m3, fp8_e5m2, fp6_e3m2, not"),
+        (
+            'act_format = "fp32"',
+            "act_format must be one of int, fp16, bf16, fp8_e4m3, fp8_e5m2, fp6_e3m2, not",
+        ),
         ('act_format = "bf16"', "align_bits must be 8 to 41 for act_format bf16, not 0: exact BF16 takes"),
         ('fp_scheme = "fp_mac"', "fp_scheme fp_mac needs a floating-point act_format, not int"),
         ('name = "A"', "name must be a lower-case letter"),
