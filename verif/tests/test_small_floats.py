@@ -9,7 +9,6 @@ from mixpe.gen.write import design_verilog
 from mixpe.hw.array.door import FloatDoor
 from mixpe.quant.golden import mpgemm
 from mixpe.quant.quantize import quantize_activations, quantize_weights
-from mixpe.sim.cocotb.runner import SIMULATORS
 from mixpe.sim.fast import SimulatedCore
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
@@ -49,8 +48,19 @@ def rng():
     return np.random.default_rng(64)
 
 
-@pytest.mark.parametrize("config", ARRAYS.values(), ids=ARRAYS)
-@pytest.mark.parametrize("simulator", SIMULATORS)
+BOTH = ("FP4, INT8, booth", "FP4, FP6 aligned", "INT4, FP6 aligned", "UINT4, FP6 as it is")
+"""Arrays that run under Verilator too, which takes longer to build; the others do so in nightly."""
+
+
+def runs():
+    """Yields every array with every simulator."""
+    for name in ARRAYS:
+        yield pytest.param(ARRAYS[name], "icarus", id=f"{name}-icarus")
+        marks = [] if name in BOTH else [pytest.mark.nightly]
+        yield pytest.param(ARRAYS[name], "verilator", id=f"{name}-verilator", marks=marks)
+
+
+@pytest.mark.parametrize(("config", "simulator"), runs())
 def test_arrays(config, simulator, tmp_path):
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)
 
