@@ -98,10 +98,11 @@ def stimulus(design: Design) -> Stimulus:
     operands = layer_operands(config)
     if config.datapath not in RECODED:
         return pe_stimulus(config, operands)
+    bits = config.weight.bits
     made = pe_stimulus(
         config,
         operands,
-        recode=lambda weight: recoded(weight % (1 << config.weight_bits), config.weight_bits),
+        recode=lambda weight: recoded(weight % (1 << bits), bits),
         recoded_bits=config.weight_wires,
     )
     return _resolved(made, config)

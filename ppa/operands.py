@@ -90,7 +90,8 @@ def layer_operands(config: Config, layers: Sequence[str] = LAYERS, prompt: str =
     seed, quantized alike; `description` says which. Raises `UserError` for a layer the model lacks.
     """
     acts = f"A{config.act_bits} per token" if config.act_format == "int" else str(config.act_code)
-    quantized = f"W{config.weight_bits} group {config.group}, {acts}"
+    weights = f"W{config.weight_bits}" if config.matrix.weight.integers else str(config.weight_code)
+    quantized = f"{weights} group {config.group}, {acts}"
     found = _files.get()
     files = model_files() if found is None else found
     if not files:
@@ -240,7 +241,7 @@ def pe_stimulus(
     walk = pe_walk(config, operands, cycles - SUM_LAG)
     acts = walk.integers(config)
     inputs = {
-        "weights": port_values(walk.weights, recoded_bits or config.weight_bits, recode),
+        "weights": port_values(walk.weights, recoded_bits or config.weight.bits, recode),
         "acts": port_values(acts, config.lane_wires),
     }
     return walk_stimulus(walk, inputs, walk.sums(acts), config.sum_bits, operands)

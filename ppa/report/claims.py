@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...spec.array import Config
 from ...spec.formats.numbers import FP16, IntFormat
 from ..record import Element, Record
 from .points import LEAST_AREA, cost
@@ -26,10 +27,15 @@ def _is_element(record: Record, element: Element) -> bool:
     return record.kind == "pe" and record.built.element == element
 
 
+def _weighs(config: Config, bits: int) -> bool:
+    """Returns whether weights are integers of that width."""
+    return config.matrix.weight.integers and config.weight_bits == bits
+
+
 def is_int8(record: Record) -> bool:
     """Returns whether this is a PE of 8-bit integers with one of the list's datapaths."""
     config = record.built.config
-    return _is_element(record, "pe") and config.weight_bits == 8 and config.act_code == IntFormat(8)
+    return _is_element(record, "pe") and _weighs(config, 8) and config.act_code == IntFormat(8)
 
 
 def is_multiplier(record: Record) -> bool:
@@ -46,13 +52,13 @@ def is_w4a8(record: Record) -> bool:
     """Returns whether this is a W4A8 PE of MixPE, and no baseline."""
     config = record.built.config
     ours = _is_element(record, "pe") and record.role == "mixpe"
-    return ours and config.weight_bits == 4 and config.act_code == IntFormat(8)
+    return ours and _weighs(config, 4) and config.act_code == IntFormat(8)
 
 
 def _is_w4a16(record: Record, fp_scheme: str, align_bits: int) -> bool:
     config = record.built.config
-    how = (config.weight_bits, config.act_code, config.fp_scheme, config.align_bits)
-    return _is_element(record, "pe") and how == (4, FP16, fp_scheme, align_bits)
+    how = (config.act_code, config.fp_scheme, config.align_bits)
+    return _is_element(record, "pe") and _weighs(config, 4) and how == (FP16, fp_scheme, align_bits)
 
 
 def _is_fp16_mac(record: Record) -> bool:

@@ -312,6 +312,7 @@ CONFIGS = [
     Config(group=48, lanes=4),
     Config(group=24, weight_bits=8, lanes=2),
     Config(group=32, weight_signed=False, zero_point=True),
+    Config(group=32, weight_format="fp4_e2m1"),
 ]
 
 
