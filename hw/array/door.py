@@ -5,6 +5,7 @@ from collections.abc import Callable
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
+from ...spec.errors import UserError
 from ...spec.formats.numbers import FloatFormat
 from ...spec.formats.weights import WeightFormat
 from ..fp.normalize import named
@@ -32,16 +33,20 @@ class FloatDoor(Component):
     -----
     i: in, `weight.bits`: the code, without infinity and NaN.
     o: out, `weight.integer.bits`: the integer.
+
+    Raises `UserError` for a format of integers, which needs no door.
     """
 
     def __init__(self, weight: WeightFormat):
+        if not isinstance(weight.code, FloatFormat):
+            raise UserError(f"weight must be of a floating-point format, not {weight}")
         self.weight = weight
+        self.form = weight.code
         super().__init__({"i": In(weight.bits), "o": Out(weight.integer.bits)})
 
     def elaborate(self, platform):
         m = Module()
-        form, width = self.weight.code, self.weight.integer.bits
-        assert isinstance(form, FloatFormat)
+        form, width = self.form, self.weight.integer.bits
         fraction, field, sign = self.i[: form.fraction_bits], self.i[form.fraction_bits : -1], self.i[-1]
         normal = named(m, field.any(), name="normal")
         # A subnormal number has the exponent of field 1 and no hidden bit.

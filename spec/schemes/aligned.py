@@ -33,8 +33,8 @@ class Aligned(Integer):
 
     @property
     def group_code_bits(self) -> int:
-        """From bit 0 up: E; whether the group holds NaN, in a format with NaN; whether it holds +infinity and
-        whether -infinity, in a format with infinities."""
+        """Holds, from bit 0 up: E; whether the group holds NaN, in a format with NaN; whether it holds
+        +infinity and whether -infinity, in a format with infinities."""
         form = self.config.act_float
         return form.exponent_bits + form.nans + 2 * form.infinities
 
