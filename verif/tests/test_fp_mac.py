@@ -174,7 +174,7 @@ def cases_of(rng, lanes, count):
     return cases
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4])
+@pytest.mark.parametrize("lanes", [1, pytest.param(2, marks=pytest.mark.nightly), 4])
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_groups(simulator, lanes, tmp_path):
     check(
@@ -184,7 +184,8 @@ def test_groups(simulator, lanes, tmp_path):
     )
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
+# Icarus takes most of a minute.
+@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.nightly)])
 def test_every_product_of_fp16_and_int4(simulator, tmp_path):
     weights, acts = (grid.reshape(-1, 1, 1) for grid in np.mgrid[-8:8, :65536])
     with np.errstate(all="ignore"):

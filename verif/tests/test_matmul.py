@@ -1,5 +1,7 @@
 """Whole arrays against the golden model, under every simulator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,15 +87,34 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_matmul(config, simulator, tmp_path):
+FLOATS = [name for name in named_configurations() if name.startswith("w4a16")]
+
+# Icarus takes most of a minute.
+LONG = {("16x16", "icarus")}
+
+
+@pytest.mark.parametrize(
+    ("name", "simulator"),
+    [
+        pytest.param(name, simulator, marks=[pytest.mark.nightly] * ((name, simulator) in LONG))
+        for simulator in SIMULATORS
+        for name in CONFIGS
+    ],
+)
+def test_matmul(name, simulator, tmp_path):
+    config = CONFIGS[name]
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)
 
 
-# Icarus takes minutes for them.
-@pytest.mark.parametrize("simulator", ["verilator", pytest.param("icarus", marks=pytest.mark.nightly)])
-@pytest.mark.parametrize("name", [name for name in named_configurations() if name.startswith("w4a16")])
+@pytest.mark.parametrize("name", FLOATS)
+def test_corner_of_a_packaged_float_configuration(name, tmp_path):
+    config = replace(load_config(name), rows=3, cols=4)
+    simulate_matmul(config, design_verilog(config), "verilator", tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("name", FLOATS)
 def test_packaged_float_configuration(name, simulator, tmp_path):
     config = load_config(name)
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)
