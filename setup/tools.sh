@@ -19,6 +19,13 @@ has_python_headers() {
     header=$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
     [ -f "$header" ]
 }
+# The shared library of the Python that the tests run with, which simulators load: minimal systems lack it.
+has_libpython() {
+    .venv/bin/python -c 'import sys; from find_libpython import find_libpython as f; sys.exit(not f())'
+}
+libpython() {
+    .venv/bin/python -c 'import sys; print("libpython%d.%d" % sys.version_info[:2])'
+}
 has() {
     command -v "$1" >/dev/null 2>&1
 }
@@ -40,6 +47,7 @@ missing() {
         has_perl || echo perl
         has make || echo make
         has g++ || echo g++
+        has_libpython || libpython
         missing_for_ppa
         ;;
     ppa) missing_for_ppa ;;

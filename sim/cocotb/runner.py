@@ -12,6 +12,7 @@ Benches reach the ports of the top module and nothing below: Verilator is told t
 import os
 import random
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,8 +20,10 @@ from typing import Literal
 from xml.etree import ElementTree
 
 from cocotb_tools.runner import get_runner
+from find_libpython import find_libpython
 
 from ...spec.errors import UserError
+from ...support.programs import homebrew, missing
 from ..verilator import require_programs, require_verilator, verilator_environment
 
 Simulator = Literal["icarus", "verilator"]
@@ -49,13 +52,20 @@ class SimulationError(RuntimeError):
 
 
 def require_simulator(name: str) -> None:
-    """Raises `UserError` with the command to type unless simulator `name` can run."""
+    """Raises `UserError` with the command to type unless simulator `name` can run under cocotb."""
     if name not in SIMULATORS:
         raise UserError(f"simulator must be one of {', '.join(SIMULATORS)}, not {name!r}")
     if name == "verilator":
         require_verilator()
     else:
         require_programs(f"simulator {name}", _ICARUS)
+    if not os.environ.get("LIBPYTHON_LOC") and find_libpython() is None:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise missing(
+            f"cocotb needs the shared library of Python {version}",
+            debian=f"libpython{version}",
+            macos=homebrew(f"python@{version}"),
+        )
 
 
 def simulate(

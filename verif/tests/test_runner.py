@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mixpe.sim.cocotb import runner
 from mixpe.sim.cocotb.runner import SimulationError, require_simulator, simulate
 from mixpe.spec.errors import UserError
 from mixpe.support.programs import run_program
@@ -217,6 +218,18 @@ def test_half_a_simulator(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     assert refusal("icarus") == "simulator icarus needs vvp; type: sudo apt-get install iverilog"
+
+
+@pytest.mark.parametrize(("platform", "command"), [("linux", "sudo apt-get install lib"), ("darwin", "brew")])
+def test_missing_library_of_python(platform, command, monkeypatch):
+    """Minimal systems have Python's program without its shared library, which simulators load."""
+    monkeypatch.setattr(runner, "find_libpython", lambda: None)
+    monkeypatch.setattr(sys, "platform", platform)
+    message = refusal("icarus")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert message.startswith(f"cocotb needs the shared library of Python {version}; type: {command}")
+    monkeypatch.setenv("LIBPYTHON_LOC", "/lib/libpython.so")  # cocotb's own variable
+    require_simulator("icarus")
 
 
 def test_missing_simulator_stops_a_run(run, monkeypatch, tmp_path):
