@@ -7,7 +7,6 @@ MODULES = {
     "diskcache": "ppa",
     "distributed": "ppa",
     "matplotlib": "ppa",
-    "platformdirs": "sim",
     "pooch": "llm",
     "pyosys": "ppa",
 }

@@ -126,6 +126,11 @@ def around(path: Path, begin: str, end: str) -> tuple[str, str]:
     return before, after
 
 
+def expanded(path: str) -> Path:
+    """Returns `path` with a leading ~ or ~user as that home, where there is one."""
+    return Path(os.path.expanduser(path))
+
+
 def reason(error: Exception) -> str:
     """Says in a few words why the system refuses a file."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
