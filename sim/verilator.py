@@ -54,6 +54,8 @@ def verilator_environment(make: Mapping[str, str] | None = None, *, jobs: int = 
     flags = (f"{name}={value}".replace(" ", "\\ ") for name, value in variables.items())
     return {
         "VERILATOR_ROOT": str(root),
+        # As a whole path: Verilator's script would find it beside where links lead.
+        "VERILATOR_BIN": str(root / "bin" / "verilator_bin"),
         "OBJCACHE": f"{python} {plain(Path(__file__).parent) / 'objcache.py'}",
         "MIXPE_OBJCACHE": str(cache_folders("verilator")[-1]),
         "PATH": f"{root}{os.sep}bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
