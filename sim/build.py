@@ -125,7 +125,9 @@ def _build(verilog: str, options: tuple[str, ...], work: Path) -> Path:
 
 
 def _run(command: list[str], work: Path, make: dict[str, str]) -> None:
-    status, text = run_program(command, work, variables=verilator_environment(make, jobs=_JOBS))
+    # Compilers that are killed leave their temporary files.
+    variables = verilator_environment(make, jobs=_JOBS) | {"TMPDIR": str(work)}
+    status, text = run_program(command, work, variables=variables)
     if status:
         tail = "\n".join(text.splitlines()[-_TAIL:])
         raise BuildError(f"{command[0]} ended with status {status}:\n{tail}")

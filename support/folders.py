@@ -55,9 +55,9 @@ def cache_folders(name: str) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK | os.X_OK):
             return [folder]
-        why = f"{folder} cannot be written"
+        why = f"{cache} cannot be written"
     except (OSError, ValueError) as error:
-        why = f"{folder} cannot be written: {reason(error)}"
+        why = f"{cache} cannot be written: {reason(error)}"
     private = _private(why) / name
     with contextlib.suppress(OSError):
         private.mkdir(exist_ok=True)

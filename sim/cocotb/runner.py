@@ -114,38 +114,50 @@ def simulate(
     build_log, sim_log = build_dir / "build.log", build_dir / "sim.log"
     make = _VERILATOR_MAKE | {"OPT_FAST": "-O1" if optimize else "-O0"}
     tools = verilator_environment(make) if simulator == "verilator" else {}
-    with _environment(changes | tools):
-        runner = get_runner(simulator)
-        # All that a runner starts it starts by this function, whose place here takes one that ends it too.
-        runner._execute_cmds = partial(_execute, runner, _plain_names(sources, build_dir), stop)  # type: ignore[method-assign]
-        try:
-            runner.build(
-                sources=sources,
+    with _build_folder(build_dir, simulator) as work:
+        with _environment(changes | tools):
+            runner = get_runner(simulator)
+            # A runner starts everything by this function; its replacement ends what it starts, too.
+            plain_names = _plain_names(sources, work)
+            runner._execute_cmds = partial(_execute, runner, plain_names, stop)  # type: ignore[method-assign]
+            try:
+                runner.build(
+                    sources=sources,
+                    hdl_toplevel=top,
+                    parameters=parameters or {},
+                    build_args=_VERILATOR_ARGS if simulator == "verilator" else [],
+                    build_dir=work,
+                    timescale=("1ns", "1ps"),
+                    always=True,
+                    log_file=build_log,
+                )
+            except RuntimeError as error:
+                raise SimulationError(f"{simulator} did not build {top}:\n{_tail(build_log)}") from error
+        # Of a failure, results.xml tells more than the exit status; without it the check below fails.
+        with _environment(changes), suppress(RuntimeError, SystemExit):
+            runner.test(
+                test_module=bench,
                 hdl_toplevel=top,
-                parameters=parameters or {},
-                build_args=_VERILATOR_ARGS if simulator == "verilator" else [],
-                build_dir=build_dir,
+                hdl_toplevel_lang="verilog",
+                build_dir=work,
+                results_xml=str(results),
+                test_filter=rf"\.({'|'.join(map(re.escape, names))})(/.*)?$" if names else None,
                 timescale=("1ns", "1ps"),
-                always=True,
-                log_file=build_log,
+                log_file=sim_log if quiet else None,
             )
-        except RuntimeError as error:
-            raise SimulationError(f"{simulator} did not build {top}:\n{_tail(build_log)}") from error
-    # Of a failure, results.xml tells more than the exit status; without it the check below fails.
-    with _environment(changes), suppress(RuntimeError, SystemExit):
-        runner.test(
-            test_module=bench,
-            hdl_toplevel=top,
-            hdl_toplevel_lang="verilog",
-            build_dir=build_dir,
-            results_xml=str(results),
-            test_filter=rf"\.({'|'.join(map(re.escape, names))})(/.*)?$" if names else None,
-            timescale=("1ns", "1ps"),
-            log_file=sim_log if quiet else None,
-        )
     failure = _failure(results, names)
     if failure:
         raise SimulationError(f"{repeat}: {failure}" + (f"\n{_tail(sim_log)}" if quiet else ""))
+
+
+@contextmanager
+def _build_folder(build_dir: Path, simulator: Simulator) -> Iterator[Path]:
+    """`build_dir`, or a folder in its place where Verilator's makefile does not take its name."""
+    if simulator == "verilator" and plain(build_dir) != build_dir:
+        with temporary_folder("mixpe-sim-", plain_temporary()) as folder:
+            yield folder
+    else:
+        yield build_dir
 
 
 def _plain_names(sources: Sequence[Path], build_dir: Path) -> dict[str, str]:
