@@ -12,7 +12,7 @@ if __name__ == "__main__" and sys.path and sys.orig_argv[1:2] == ["-m"] and not 
 
 from typing import NoReturn
 
-from ..support.interrupts import INTERRUPTED, Interrupts, handle, leave_at_once, say_interrupted
+from ..support.interrupts import INTERRUPTED, Interrupts, handle, leave_at_once
 
 if __name__ == "__main__" or sys.argv[0].endswith("mixpe"):
     # From here on, and again at the very end, when `main` is over.
@@ -45,7 +45,7 @@ def _status(interrupts: Interrupts) -> int:
         # Amaranth complains of circuits that were begun and never used.
         warnings.simplefilter("ignore")
         gc.collect()
-    say_interrupted()
+    say("interrupted")
     return INTERRUPTED
 
 

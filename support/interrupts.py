@@ -18,6 +18,7 @@ INTERRUPTED = 130
 """The exit status of a program that was interrupted."""
 
 _said: list[bool] = []
+"""Not empty once an interrupt has come, which whoever meets it tells in its own words."""
 
 _DEAF_SECONDS = 3
 """Seconds after an interrupt in which another one is dropped: what was begun is cleared away meanwhile."""
@@ -51,21 +52,16 @@ class Interrupts:
         if self.at_once:
             leave_at_once()
         self.came, self._last = True, now
+        _said.append(True)
         raise KeyboardInterrupt
 
 
 def leave_at_once(_number: int = 0, _frame: FrameType | None = None) -> None:
     """Ends the process, with the line of an interrupt: for when there is nothing to clear away."""
-    say_interrupted()
-    os._exit(INTERRUPTED)
-
-
-def say_interrupted() -> None:
-    """Writes the line of an interrupt to the standard error, once in a process."""
     if not _said:
-        _said.append(True)
         with suppress(OSError):
             os.write(2, b"mixpe: interrupted\n")
+    os._exit(INTERRUPTED)
 
 
 def handle(handler: Any) -> dict[signal.Signals, Any]:
