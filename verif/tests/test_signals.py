@@ -18,6 +18,7 @@ def check(ended: Ended, folder: Path) -> None:
     assert ended.lines[0].startswith("mixpe: interrupted")
     assert not ended.alive
     assert not list((folder / "tmp").iterdir())
+    assert not list(folder.rglob("results.xml")), "the simulation ran to its end"
 
 
 def loaded(module: str):
