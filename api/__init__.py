@@ -5,7 +5,6 @@ nothing.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return version("mixpe")
+        return import_module("importlib.metadata").version("mixpe")
     if name not in _HOMES:
         raise AttributeError(f"module 'mixpe' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -112,7 +112,8 @@ def run(title: str, layers: Sequence[Layer], config: Config, simulator: Simulato
     products = [quantized(layer, config) for layer in layers]
     results: list[Played] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         task = progress.add_task(f"{config.name}: building under {simulator}", total=len(products))
         for played in play(products, config, simulator, folder):
             if played is not None:

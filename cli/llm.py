@@ -22,8 +22,9 @@ from ..ppa.record import AnyRecord, read_report
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
+from ..support.files import check_place
 from .options import HELP
-from .output import check_place, json_option, write_json
+from .output import json_option, write_json
 from .simulated import accelerator
 
 CORE = "core_w8a8_16x16_g64"

@@ -17,8 +17,9 @@ from ..gen.configurations import core_of
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
+from ..support.files import check_place
 from .options import HELP, DesignCommand, config_options
-from .output import check_place, json_option, write_json
+from .output import json_option, write_json
 from .products import memory_options, memory_words, product
 from .simulated import accelerator
 

@@ -16,9 +16,10 @@ from ..models.llama import Llama
 from ..models.load import load_model
 from ..spec.array import Config
 from ..spec.errors import UserError
+from ..support.files import check_place, read_text
 from .llm import model_options
 from .options import HELP
-from .output import check_place, json_option, write_json
+from .output import json_option, write_json
 
 WEIGHT_BITS = (8, 4, 3, 2)
 
@@ -68,7 +69,7 @@ def perplexity(
     }
     llama, vocabulary = load_model(model, tokenizer)
     if text:
-        texts, source = windows(vocabulary.encode(_read(text)), llama.config.seq_len), str(text)
+        texts, source = windows(vocabulary.encode(read_text(text, "text")), llama.config.seq_len), str(text)
     else:
         count, seed = 8 if count is None else count, 0 if seed is None else seed
         length = min(256, llama.config.seq_len) if length is None else length
@@ -104,15 +105,6 @@ def perplexity(
                 ],
             },
         )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"text {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"text {path} must be UTF-8: {error.reason} at byte {error.start}") from None
 
 
 def _measure(

@@ -33,7 +33,7 @@ from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
 from ..support.data import LIBRARIES, find_library, folders
-from ..support.files import write_file
+from ..support.files import check_folder, check_place, write_file
 from .options import HELP, config_options
 
 if TYPE_CHECKING:  # Amaranth takes a second to import
@@ -216,12 +216,10 @@ class _Places:
 
     def check(self) -> None:
         """Refuses a place that cannot be written before the work, not after it."""
-        _check_folder(self.out_dir)
+        check_folder(self.out_dir)
         for path in (self.csv_file, self.latex_file):
             if path:
-                if path.is_dir():
-                    raise UserError(f"cannot write {path}: it is a folder")
-                _check_folder(path.parent)
+                check_place(path)
         if self.readme:
             readme_file.check(self.readme)
 
@@ -316,15 +314,6 @@ def _libraries(libs: Sequence[str], quick: bool) -> dict[str, tuple[Path, ...]]:
 
 def _is_here(library: str) -> bool:
     return all(any((folder / file).is_file() for folder in folders()) for file in LIBRARIES[library])
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuses an output folder before the work, not after it."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise UserError(f"cannot write {folder}: {there} is not a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write {folder}: Permission denied")
 
 
 def _cores() -> int:

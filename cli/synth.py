@@ -1,6 +1,5 @@
 """`mixpe synth`: cells and area of a design."""
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..support.data import find_library
 from ..support.files import write_file
+from ..support.folders import temporary_folder
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import read_library
 from ..synth.parts import parts
@@ -46,8 +46,7 @@ def synth(
     require_yosys()
     recipe = Recipe(flatten=flatten, booth=booth)
     out_dir = out_dir or Path("build") / config.name
-    with tempfile.TemporaryDirectory(prefix="mixpe-synth-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder("mixpe-synth-") as folder:
         library = read_library(_library_name(lib), find_library(lib), folder / "liberty") if lib else None
         with Console(stderr=True).status(f"{config.name}: writing Verilog") as status:
             design = write_design(config, out_dir)

@@ -196,9 +196,14 @@ class Accelerator:
         before, measured = self._queue.counters(), Measured()
         try:
             yield measured
-        finally:
-            self._queue.wait_all()
-            measured.counters = self._queue.counters() - before
+        except Exception:  # not an interrupt, which waits for nothing
+            measured.counters = self._waited() - before
+            raise
+        measured.counters = self._waited() - before
+
+    def _waited(self) -> Counters:
+        self._queue.wait_all()
+        return self._queue.counters()
 
     # For tests of the hardware
 

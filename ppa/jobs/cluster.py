@@ -2,7 +2,6 @@
 
 import logging
 import math
-import tempfile
 import time
 import uuid
 import warnings
@@ -10,15 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
+import dask.config
 from distributed import Client, Future, LocalCluster, wait
 from distributed.scheduler import KilledWorker
 
 from ...spec.errors import UserError
+from ...support.folders import temporary_folder
+from ...support.interrupts import deaf
 from . import worker
 from .cache import environment
 from .child import Outcome
 from .job import Job, Measure, Source
-from .run import Keep, Tell, deaf
+from .run import Keep, Tell
 
 CONNECT_SECONDS = 10
 """Seconds until a scheduler that does not answer is given up."""
@@ -75,7 +77,8 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
                 client.close(timeout=_POLL_SECONDS)
         return
     with (
-        tempfile.TemporaryDirectory(prefix="mixpe-dask-") as folder,
+        temporary_folder("mixpe-dask-") as folder,
+        dask.config.set({"temporary-directory": str(folder)}),
         LocalCluster(
             n_workers=1,
             threads_per_worker=workers,
@@ -84,7 +87,7 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
             protocol="inproc://",
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             worker_dashboard_address="127.0.0.1:0",
-            local_directory=folder,
+            local_directory=str(folder),
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         ) as cluster,

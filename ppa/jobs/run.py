@@ -1,13 +1,10 @@
 """Does jobs side by side; keeps each result as it comes: an interrupt loses only what is under way."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ...spec.errors import UserError
+from ...support.interrupts import Interrupts
 from .cache import Cache
 from .child import Outcome, attempt
 from .job import Job, Measure, Source, described
@@ -66,7 +63,7 @@ def run_jobs(
             progress(len(results), len(jobs), [jobs[index] for index in under_way])
 
     try:
-        with _interruptible():
+        with Interrupts():
             for index, job in enumerate(jobs):
                 if store and (records := store.find(job)) is not None:
                     results[index] = records
@@ -97,35 +94,3 @@ def _records(job: Job, outcome: Outcome) -> Records:
     if outcome["kind"] == "interrupted":
         raise KeyboardInterrupt
     return outcome["records"]
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def handled(numbers: Sequence[signal.Signals], handler: Any) -> Iterator[None]:
-    """Sets `handler` for these signals meanwhile; Python sets handlers in its main thread only."""
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, handler) for number in numbers} if main else {}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
-
-
-def deaf():
-    """Ignores requests to end meanwhile."""
-    return handled(_SIGNALS, signal.SIG_IGN)
-
-
-def _interruptible():
-    """Makes a request to end an interrupt too. A hang-up that is ignored (nohup) stays ignored."""
-    numbers = [signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    return handled(numbers, interrupt)

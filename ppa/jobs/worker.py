@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from distributed import Worker, WorkerPlugin
 
+from ...support.programs import PYTHON
 from .cache import environment
 from .child import Outcome
 
@@ -114,7 +115,7 @@ def _start(run: str, errors: IO[bytes]) -> subprocess.Popen | None:
         if run in _ended or run not in _places:
             return None
         child = subprocess.Popen(
-            [sys.executable, "-m", _CHILD],
+            [*PYTHON, "-m", _CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

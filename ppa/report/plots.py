@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...spec.errors import UserError
+from ...support.folders import temporary_folder
 from ..jobs.cache import digest, file_hash
 from ..record import Record, to_values
 from .conditions import corner
@@ -180,8 +180,8 @@ def _save(figure: "Figure", path: Path, state: str) -> None:
     """Writes aside first, then renames."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".plot-") as folder:
-            aside = Path(folder) / path.name
+        with temporary_folder(".plot-", path.parent) as folder:
+            aside = folder / path.name
             undated = {"Date": None} if path.suffix == ".svg" else {}
             figure.savefig(aside, dpi=150, metadata={"Description": f"mixpe {state}", **undated})
             os.replace(aside, path)

@@ -4,9 +4,10 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 
@@ -44,6 +45,7 @@ def play(
     except OSError as error:
         raise UserError(f"cannot write {job}: {error.strerror or error}") from None
     design = write_design(config, folder)
+    stop = Event()
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(
             simulate,
@@ -55,19 +57,29 @@ def play(
             seed=0,
             env={"MIXPE_JOB": str(job.resolve())},
             quiet=True,
+            stop=stop,
         )
-        for path in paths:
-            while not (result := path.with_suffix(".out.npz")).exists():
-                if run.done():
-                    run.result()
-                    break
-                try:
-                    run.exception(timeout=_POLL_SECONDS)
-                except TimeoutError:
-                    yield None
-            with np.load(result) as file:
-                yield Played(codec(config.out).decode(file["out"]), int(file["cycles"]))
+        try:
+            yield from _results(paths, config, run)
+        except BaseException:
+            stop.set()  # or the pool waits for the simulation's own end
+            raise
         run.result()
+
+
+def _results(paths: Sequence[Path], config: Config, run: Future[None]) -> Iterator[Played | None]:
+    """Yields what the simulation `run` leaves, product after product; None while it goes on."""
+    for path in paths:
+        while not (result := path.with_suffix(".out.npz")).exists():
+            if run.done():
+                run.result()
+                break
+            try:
+                run.exception(timeout=_POLL_SECONDS)
+            except TimeoutError:
+                yield None
+        with np.load(result) as file:
+            yield Played(codec(config.out).decode(file["out"]), int(file["cycles"]))
 
 
 def _codes(product: Operands) -> dict[str, np.ndarray]:

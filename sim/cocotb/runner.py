@@ -15,15 +15,20 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from threading import Event
+from typing import IO, Literal
 from xml.etree import ElementTree
 
-from cocotb_tools.runner import get_runner
+import cocotb_tools
+from cocotb_tools.runner import Runner, get_runner
 from find_libpython import find_libpython
 
 from ...spec.errors import UserError
-from ...support.programs import homebrew, missing
+from ...support.files import reason
+from ...support.folders import plain, plain_temporary, temporary_folder
+from ...support.programs import homebrew, missing, run_into
 from ..verilator import require_programs, require_verilator, verilator_environment
 
 Simulator = Literal["icarus", "verilator"]
@@ -81,6 +86,7 @@ def simulate(
     testcase: str | Sequence[str] | None = None,
     quiet: bool = False,
     optimize: bool = False,
+    stop: Event | None = None,
 ) -> None:
     """Builds Verilog `sources` with top module `top` and runs the cocotb tests of module `bench`.
 
@@ -94,17 +100,19 @@ def simulate(
     testcase: name or names of the tests to run; all if None.
     quiet: write the simulator's output to sim.log in `build_dir`, not to the standard output.
     optimize: let Verilator's C++ be compiled for speed (-O1, not -O0), for long runs.
+    stop: ends compilers and simulator once it is set, as an exception in this thread does.
 
     Raises `SimulationError` if the build or a test fails, or if no test (or fewer than the
     named ones) ran; `UserError` if the simulator is missing.
     """
     require_simulator(simulator)
     build_dir = build_dir.resolve()
-    if simulator == "verilator" and " " in str(build_dir):
-        raise UserError(f"build directory must hold no space for Verilator, not {str(build_dir)!r}")
-    build_dir.mkdir(parents=True, exist_ok=True)
     results = build_dir / "results.xml"
-    results.unlink(missing_ok=True)
+    try:
+        build_dir.mkdir(parents=True, exist_ok=True)
+        results.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {build_dir}: {reason(error)}") from None
     names = [testcase] if isinstance(testcase, str) else list(testcase or ())
     seed = int(os.environ.get("COCOTB_RANDOM_SEED") or (random.getrandbits(31) if seed is None else seed))
     repeat = f"{bench} under {simulator} (to repeat: COCOTB_RANDOM_SEED={seed})"
@@ -115,36 +123,83 @@ def simulate(
     build_log, sim_log = build_dir / "build.log", build_dir / "sim.log"
     make = _VERILATOR_MAKE | {"OPT_FAST": "-O1" if optimize else "-O0"}
     tools = verilator_environment(make) if simulator == "verilator" else {}
-    with _environment(changes | tools):
-        runner = get_runner(simulator)
-        try:
-            runner.build(
-                sources=sources,
+    with _build_folder(build_dir, simulator) as work:
+        with _environment(changes | tools):
+            runner = get_runner(simulator)
+            # A runner starts everything by this function; its replacement ends what it starts, too.
+            plain_names = _plain_names(sources, work)
+            runner._execute_cmds = partial(_execute, runner, plain_names, stop)  # type: ignore[method-assign]
+            try:
+                runner.build(
+                    sources=sources,
+                    hdl_toplevel=top,
+                    parameters=parameters or {},
+                    build_args=_VERILATOR_ARGS if simulator == "verilator" else [],
+                    build_dir=work,
+                    timescale=("1ns", "1ps"),
+                    always=True,
+                    log_file=build_log,
+                )
+            except RuntimeError as error:
+                raise SimulationError(f"{simulator} did not build {top}:\n{_tail(build_log)}") from error
+        # Of a failure, results.xml tells more than the exit status; without it the check below fails.
+        with _environment(changes), suppress(RuntimeError, SystemExit):
+            runner.test(
+                test_module=bench,
                 hdl_toplevel=top,
-                parameters=parameters or {},
-                build_args=_VERILATOR_ARGS if simulator == "verilator" else [],
-                build_dir=build_dir,
+                hdl_toplevel_lang="verilog",
+                build_dir=work,
+                results_xml=str(results),
+                test_filter=rf"\.({'|'.join(map(re.escape, names))})(/.*)?$" if names else None,
                 timescale=("1ns", "1ps"),
-                always=True,
-                log_file=build_log,
+                log_file=sim_log if quiet else None,
             )
-        except RuntimeError as error:
-            raise SimulationError(f"{simulator} did not build {top}:\n{_tail(build_log)}") from error
-    # Of a failure, results.xml tells more than the exit status; without it the check below fails.
-    with _environment(changes), suppress(RuntimeError, SystemExit):
-        runner.test(
-            test_module=bench,
-            hdl_toplevel=top,
-            hdl_toplevel_lang="verilog",
-            build_dir=build_dir,
-            results_xml=str(results),
-            test_filter=rf"\.({'|'.join(map(re.escape, names))})(/.*)?$" if names else None,
-            timescale=("1ns", "1ps"),
-            log_file=sim_log if quiet else None,
-        )
     failure = _failure(results, names)
     if failure:
         raise SimulationError(f"{repeat}: {failure}" + (f"\n{_tail(sim_log)}" if quiet else ""))
+
+
+@contextmanager
+def _build_folder(build_dir: Path, simulator: Simulator) -> Iterator[Path]:
+    """`build_dir`, or a folder in its place where Verilator's makefile does not take its name."""
+    if simulator == "verilator" and plain(build_dir) != build_dir:
+        with temporary_folder("mixpe-sim-", plain_temporary()) as folder:
+            yield folder
+    else:
+        yield build_dir
+
+
+def _plain_names(sources: Sequence[Path], build_dir: Path) -> dict[str, str]:
+    """Returns folders that commands name, and what to call them: makefiles take no spaces, for one thing."""
+    folders = [
+        build_dir,
+        *(source.resolve().parent for source in sources),
+        Path(cocotb_tools.__file__).parents[1],
+    ]
+    # The longest first: one may lie in another.
+    names = sorted({str(folder) for folder in folders}, key=len, reverse=True)
+    return {name: str(plain(Path(name))) for name in names}
+
+
+def _execute(
+    runner: Runner,
+    names: Mapping[str, str],
+    stop: Event | None,
+    commands: Sequence[Sequence[str]],
+    folder: Path,
+    output: IO[str] | None = None,
+) -> None:
+    """Does as `Runner._execute_cmds`, in process groups that end with this process's work."""
+    for command in commands:
+        words = list(command)
+        for name, plain_name in names.items():
+            words = [word.replace(name, plain_name) for word in words]
+        # What a program that is killed leaves is removed with the folder.
+        with temporary_folder("mixpe-sim-", plain_temporary()) as temporary:
+            environment = runner.env | {"TMPDIR": str(temporary)}
+            status = run_into(words, Path(folder), environment, output, stop)
+        if status:
+            raise RuntimeError(f"{words[0]} ended with status {status}")
 
 
 def _failure(results: Path, names: Sequence[str]) -> str | None:

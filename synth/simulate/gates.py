@@ -239,7 +239,7 @@ def _tops(bench: str) -> list[str]:
 
 
 def _call(command: list[str], folder: Path) -> str:
-    status, output = run_program(command, folder)
+    status, output = run_program(command, folder, variables={"TMPDIR": str(folder.resolve())})
     if status:
         first = next((line for line in output.splitlines() if line.strip()), f"exit status {status}")
         raise GateError(f"{command[0]} failed: {first}")

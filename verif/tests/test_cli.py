@@ -15,7 +15,8 @@ import click
 import pytest
 
 import mixpe.cli.main as main_module
-from mixpe.cli.main import COMMANDS, cli, main
+from mixpe.cli.commands import COMMANDS, cli
+from mixpe.cli.main import main
 from mixpe.gen.configurations import CORE_ROWS, named_designs
 from mixpe.gen.write import design_verilog
 from mixpe.spec.array import Config

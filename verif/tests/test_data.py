@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mixpe.spec.errors import UserError
-from mixpe.support import data
+from mixpe.support import data, folders
 
 CONTENT = b"library (toy) { }\n" * 50
 NAME, PACKED = "models/toy.bin", "cells/toy.lib.gz"
@@ -132,10 +132,18 @@ def test_says_so_without_a_network(monkeypatch):
         assert f"(no answer from {url}): set MIXPE_DATA to a folder" in message(data.find, NAME)
 
 
-def test_a_cache_that_cannot_be_written(home, server):
+def test_a_cache_that_cannot_be_written(home, server, tmp_path, monkeypatch):
+    """A private folder below the temporary one takes the file, and has it the next time."""
     (home / ".cache").write_bytes(b"a file")
-    assert "cannot be downloaded" in message(data.find, NAME)
-    assert server == []
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    folders._private.cache_clear()
+    for _ in range(2):
+        path = data.find(NAME)
+        assert path.read_bytes() == CONTENT
+        assert path.is_relative_to(tmp_path / "tmp")
+        assert len(server) == 1
+    folders._private.cache_clear()
 
 
 @pytest.mark.usefixtures("server")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from mixpe.cli.main import cli
+from mixpe.cli.commands import cli
 from mixpe.hw.element.integer import PE
 from mixpe.sim import fast
 from mixpe.sim.verilator import verilator_environment

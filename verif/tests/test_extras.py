@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mixpe.cli.commands import COMMANDS as ALL
 from mixpe.cli.extras import COMMANDS, MODULES
-from mixpe.cli.main import COMMANDS as ALL
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mixpe.cli.main import cli
+from mixpe.cli.commands import cli
 from mixpe.gen.configurations import ARRAY_ROWS, CORE_ROWS
 from mixpe.gen.field_tables import field_table, with_tables
 from mixpe.spec.array import Config

@@ -1,5 +1,6 @@
 """Verilator's headers are precompiled once, and never used once they changed."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -13,6 +14,13 @@ from mixpe.sim import objcache
 
 SCRIPT = Path(objcache.__file__)
 SOURCE = '#include "verilated.h"\nint main() { return VALUE; }\n'
+
+
+DAMAGES = {
+    "empty": lambda _: b"",
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "flipped": lambda whole: whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:],
+}
 
 
 class Compiler:
@@ -35,12 +43,16 @@ class Compiler:
         """Writes the header, compiles the program and runs it; returns what it returned."""
         self.write_header(value)
         command = [compiler, "-I.", "-MMD", f"-I{self.include}", *options, "-c", "-o", "own.o", "own.cpp"]
+        self.run(command)
+        subprocess.run(["c++", "own.o", "-o", "own"], cwd=self.work, check=True)
+        return subprocess.run([self.work / "own"], check=False).returncode
+
+    def run(self, command: list[str]) -> None:
+        """Runs a compiler's command through the cache."""
         variables = {"VERILATOR_ROOT": str(self.include.parent), "MIXPE_OBJCACHE": str(self.cache)}
         subprocess.run(
             [sys.executable, SCRIPT, *command], cwd=self.work, env=os.environ | variables, check=True
         )
-        subprocess.run(["c++", "own.o", "-o", "own"], cwd=self.work, check=True)
-        return subprocess.run([self.work / "own"], check=False).returncode
 
     @property
     def precompiled(self) -> dict[str, int]:
@@ -81,6 +93,8 @@ def test_headers_are_precompiled_once_for_each_set_of_options(compiled):
         header,
     ]
     subprocess.run(command, check=True)
+    made = Path(f"{header}.gch")
+    made.with_name(f"{made.name}.sha256").write_text(hashlib.sha256(made.read_bytes()).hexdigest())
     assert compiled(3, "-O0") == 5
 
 
@@ -101,11 +115,30 @@ def test_a_changed_header_is_read(compiled):
     assert [compiled(value, "-O0") for value in (1, 2, 1)] == [1, 2, 1]
 
 
-def test_a_damaged_precompiled_header_is_not_used(compiled):
+@pytest.mark.skipif(not gcc(), reason="c++ is not GCC here: no header is precompiled for other compilers")
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_precompiled_header_is_made_again(how, compiled):
     compiled(1, "-O0")
-    for path in compiled.cache.glob("*.gch"):
-        path.write_bytes(b"damaged")
+    (path,) = compiled.cache.glob("*.gch")
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGES[how](whole))
     assert compiled(1, "-O0") == 1
+    assert objcache.is_intact(path)
+    assert len(path.read_bytes()) > len(whole) // 2
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_object_is_made_again(how, compiled):
+    """One of Verilator's own sources, which is compiled once."""
+    source = compiled.include / "verilated.cpp"
+    source.write_text("int answer() { return 42; }\n")
+    command = ["c++", "-c", "-o", "lib.o", str(source)]
+    compiled.run(command)
+    (kept,) = compiled.cache.glob("*.o")
+    whole = kept.read_bytes()
+    kept.write_bytes(DAMAGES[how](whole))
+    compiled.run(command)
+    assert (compiled.work / "lib.o").read_bytes() == kept.read_bytes() == whole
 
 
 def test_other_compilers_have_none(compiled):

@@ -230,13 +230,17 @@ def test_killed_process(fake):
     assert 3 in (calls.count("a"), calls.count("b"))
 
 
-def test_damaged_cache(fake):
+@pytest.mark.parametrize("content", ["no database " * 100, "SQLite format 3\0" + "x" * 5000])
+def test_damaged_cache(content, fake, caplog):
+    """It is put aside, and a new one serves from then on."""
     fake.cache.mkdir()
-    (fake.cache / "cache.db").write_text("no database " * 100)
-    with pytest.raises(UserError, match=r"cache .*: delete it, or give --no-cache$") as error:
+    (fake.cache / "cache.db").write_text(content)
+    for calls in (["a"], []):
         run_jobs([fake.job("a")], fake.measure, cache=fake.cache)
-    assert str(fake.cache) in str(error.value)
-    assert fake.calls() == []
+        assert fake.calls() == calls
+    assert (fake.cache.with_name("cache.damaged") / "cache.db").read_text() == content
+    (note,) = (record.getMessage() for record in caplog.records if record.name == "mixpe")
+    assert note.startswith(f"the cache {fake.cache} is damaged")
 
 
 def test_missing_liberty_file(fake, tmp_path):
