@@ -75,7 +75,7 @@ def test_gzipped_and_plain_agree(tmp_path: Path, few: Library) -> None:
         ((HEAD + LOGIC + "}").encode(), "few has no flip-flop"),
         (
             LIBRARY.replace(f"area : {XOR}", "area : big").encode(),
-            "area of cell XOR2 must be a number, not 'big'",
+            "area of cell XOR2 must be a number from 0 up, not 'big'",
         ),
     ],
 )
