@@ -114,7 +114,9 @@ def _measure(
     """By the names of `configs`, with a progress bar on the standard error."""
     found = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Elsewhere than on a terminal a bar is an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         per_model = sum(len(text) - 1 for text in texts)
         task = progress.add_task("", total=per_model * len(configs))
         for name, config in configs.items():

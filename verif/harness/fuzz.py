@@ -150,7 +150,7 @@ def surroundings(folder: Path) -> dict[str, str]:
         (place / name).mkdir(parents=True)
     return {
         "HOME": str(place),
-        "XDG_CACHE_HOME": str(folder.with_name("cache")),  # of Yosys as WebAssembly, which is slow to make
+        "XDG_CACHE_HOME": str(ROOT / "build/fuzz"),  # of Yosys as WebAssembly, which is slow to make
         "MIXPE_DATA": str(place / "data"),
         "TMPDIR": str(place / "tmp"),
         "PATH": str(place / "none"),

@@ -22,6 +22,7 @@ from verif.samples.models import VOCABULARY, Header, shapes
 from verif.samples.records import RECORDS
 
 from . import fuzz_mutators as mutate
+from .fuzz_models import checkpoint, tokenizer
 
 
 @dataclass(frozen=True)
@@ -260,9 +261,9 @@ def model(seed: int, number: int) -> Case:
     text = "ab c\u00e9 ab".encode()
     damaged = draw.choice(("model", "model", "tokenizer", "text", "prompt"))
     if damaged == "model":
-        content = mutate.checkpoint(content, header, draw)
+        content = checkpoint(content, header, draw)
     elif damaged == "tokenizer":
-        tokens = mutate.tokenizer(tokens, draw)
+        tokens = tokenizer(tokens, draw)
     else:
         text = mutate.text(text, draw)
     files = {"tiny": content, "tok": tokens, "given.txt": text}

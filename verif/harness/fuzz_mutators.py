@@ -6,13 +6,10 @@ import json
 import math
 import random
 import re
-import struct
 from collections.abc import Callable
 from typing import Any
 
-_ENCODINGS = ("utf-16", "utf-16-le", "utf-32", "cp500")
-_INTS = (0, 1, -1, 2, 3, 7, -(1 << 31), (1 << 31) - 1, 1 << 30, 1 << 16, 46341, 255)
-_FLOATS = (math.nan, math.inf, -math.inf, 3.4e38, -3.4e38, 1e-45, 0.0, 65504.0, 1e5, 1e20)
+_ENCODINGS = ("utf-16", "utf-16-le", "utf-32")
 
 
 def raw(data: bytes, draw: random.Random) -> bytes:
@@ -25,9 +22,7 @@ def raw(data: bytes, draw: random.Random) -> bytes:
         lambda: data[:at] + draw.randbytes(draw.randint(1, 9)) + data[at:],
         lambda: data[:at] + draw.choice((b"\0", b"\xff", b"\xe9", b"\r", b"\x1b[31m")) + data[at:],
         lambda: b"\xef\xbb\xbf" + data,
-        lambda: data.decode("utf-8", "replace").encode(
-            draw.choice(("utf-16", "utf-16-le", "utf-32", "cp037"))
-        ),
+        lambda: data.decode("utf-8", "replace").encode(draw.choice(_ENCODINGS)),
         lambda: data.replace(b"\n", b"\r\n"),
         lambda: b"",
         lambda: gzip.compress(data),
@@ -164,6 +159,7 @@ _TOML += (
     "2",
     "128",
 )
+_TOML_KEYS = ("act_format", "fp_scheme", "bus", "align_bits", "lanes")
 _TOML_LINE = re.compile(r"^(\w+) = (.*)$", re.MULTILINE)
 
 
@@ -303,65 +299,3 @@ _LIBERTY_WAYS = (
     _without_cells,
     _twice,
 )
-
-
-# Models
-
-
-def checkpoint(content: bytes, header: tuple[int, ...], draw: random.Random) -> bytes:
-    """A checkpoint whose sizes, numbers, format or length are odd."""
-    size = struct.calcsize("<7i")
-    head, body = list(header), content[size:]
-
-    def number() -> bytes:
-        """Odd numbers in some places."""
-        changed = bytearray(content)
-        for _ in range(draw.choice((1, 1, 5, 200))):
-            at = size + 4 * draw.randrange(len(body) // 4)
-            struct.pack_into("<f", changed, at, draw.choice(_FLOATS))
-        return bytes(changed)
-
-    def sizes() -> bytes:
-        head[draw.randrange(7)] = draw.choice(_INTS)
-        return struct.pack("<7i", *head) + body
-
-    def new_version() -> bytes:
-        """Version 1, the cos and sin of which are not there: any number of positions has these bytes."""
-        dim, heads, vocab = header[0], header[3], header[5]
-        seq_len, half = draw.choice((12, *_INTS)), dim // heads // 2
-        start = struct.pack(
-            "<Ii7iB", 0x616B3432, draw.choice((1, 1, 1, 0, 2)), *header[:5], abs(vocab), seq_len, vocab > 0
-        )
-        return start.ljust(256, b"\0") + body[: len(body) - 8 * header[6] * half]
-
-    everywhere = struct.pack("<f", draw.choice(_FLOATS)) * (len(body) // 4)
-    ways = (
-        number,
-        number,
-        sizes,
-        sizes,
-        new_version,
-        lambda: raw(content, draw),
-        lambda: content[:size] + everywhere,
-    )
-    return draw.choice(ways)()
-
-
-def tokenizer(content: bytes, draw: random.Random) -> bytes:
-    """A tokenizer whose counts, lengths, scores or bytes are odd."""
-    changed = bytearray(content)
-    at = 4
-    for _ in range(draw.randrange(260)):
-        at += 8 + struct.unpack_from("<i", content, at + 4)[0]
-    chance = draw.random()
-    if chance < 0.2:
-        struct.pack_into("<i", changed, 0, draw.choice(_INTS))
-    elif chance < 0.5:
-        struct.pack_into("<f", changed, at, draw.choice(_FLOATS))
-    elif chance < 0.7:
-        struct.pack_into("<i", changed, at + 4, draw.choice(_INTS))
-    elif chance < 0.8:
-        changed[at + 8] = draw.randrange(256)
-    else:
-        return raw(content, draw)
-    return bytes(changed)
