@@ -289,3 +289,38 @@ def test_refused_matrices():
         matrix(config, q, s, z[:1])
     with pytest.raises(UserError, match="z is missing"):
         matrix(config, q, s, None)
+
+
+ODD = [
+    (np.array([[1, "x"]], object), "must have a floating-point dtype, not object"),
+    ([[1.0, 2.0], [3.0]], "must be an array, not list of uneven rows"),
+    (np.array([[1j]]), "must have a floating-point dtype, not complex128"),
+    (np.array([[np.longdouble("1e4000")]]), r"\[0, 0\] must be finite, not inf"),
+    (np.frombuffer(b"\x01\x7c", np.float16).reshape(1, 1), r"\[0, 0\] must be finite, not nan"),
+    (np.zeros((3, 0)), "must have at least one element along each of"),
+]
+
+
+@pytest.mark.parametrize(("array", "message"), ODD)
+@pytest.mark.parametrize("quantize", [quantize_weights, quantize_activations])
+def test_odd_arrays_are_refused_without_a_warning(quantize, array, message, recwarn):
+    with pytest.raises(UserError, match=message):
+        quantize(array, Config())
+    assert not recwarn.list
+
+
+def test_layout_in_memory_changes_nothing(recwarn):
+    w = distribution("normal", (40, 6), 3)
+    wanted = quantize_weights(w, Config(group=16))
+    for same in (
+        np.asfortranarray(w),
+        w[::-1][::-1],
+        w.astype(w.dtype.newbyteorder(">")),
+        np.repeat(w, 2, 1)[:, ::2],
+    ):
+        found = quantize_weights(same, Config(group=16))
+        np.testing.assert_array_equal(found.codes, wanted.codes)
+        np.testing.assert_array_equal(found.groups["s"], wanted.groups["s"])
+    tiny = quantize_weights(np.full((4, 2), 5e-324), Config())
+    assert (tiny.groups["s"] == np.float16(2.0**-24)).all()
+    assert not recwarn.list
