@@ -1,14 +1,16 @@
 """Products on cores by the formulas of docs/core.md alone, and areas from reports beside them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..spec import cycles
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
+from ..support.documents import read_as, read_json, shown
+
+Held = TypeVar("Held")
 
 
 @dataclass(frozen=True)
@@ -84,43 +86,67 @@ def estimated(
     ]
 
 
+@dataclass(frozen=True)
+class _Synthesized:
+    """What a record of `synth.json` must tell here; without a library it has no area."""
+
+    design: str
+    module: str
+    library: str | None
+    area_um2: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a record of a `ppa.json` must tell here."""
+
+    kind: str
+    configuration: dict[str, Any]
+    library: str
+    area_um2: float
+
+
 def synthesized_area(name: str, build: Path) -> Area | None:
     """Returns the area of the whole design in build/<name>/synth.json, if there is one with a library."""
     path = build / name / "synth.json"
     if not path.is_file():
         return None
-    for record in _records(path, "design", "module", "library", "area_um2"):
-        if record["module"] == record["design"] == name and record["area_um2"] is not None:
-            return Area(record["area_um2"], f"design, {record['library']}")
+    for record in _records(path, _Synthesized):
+        if record.module == record.design == name and record.area_um2 is not None:
+            return Area(record.area_um2, f"design, {record.library}")
     return None
 
 
-def reported_area(core: CoreConfig, report: Sequence[Mapping[str, Any]]) -> Area | None:
+def reported_area(core: CoreConfig, report: Sequence[Measured]) -> Area | None:
     """Returns the least area of the core's array in the records of a `ppa.json`, if the array is there."""
     mine = {key: value for key, value in asdict(core.array).items() if key != "name"}
     found = [
-        Area(record["area_um2"], f"array, {record['library']}")
+        Area(record.area_um2, f"array, {record.library}")
         for record in report
-        if record["kind"] == "array" and mine.items() <= record["configuration"].items()
+        if record.kind == "array" and mine.items() <= record.configuration.items()
     ]
     first = [area for area in found if area.what == found[0].what]
     return min(first, key=lambda area: area.um2, default=None)
 
 
-def read_report(path: Path) -> list[dict[str, Any]]:
-    """Returns the records of a `ppa.json`. Raises `UserError` that names the file and what is wrong."""
-    return _records(path, "kind", "configuration", "library", "area_um2")
+def read_report(path: Path) -> list[Measured]:
+    """Returns the records of a `ppa.json`, but those of cores, whose areas are by block.
+
+    Raises `UserError` that names the file and what is wrong.
+    """
+    return _records(path, Measured, skipped="core")
 
 
-def _records(path: Path, *keys: str) -> list[dict[str, Any]]:
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "not JSON"
-        raise UserError(f"report {path} cannot be read: {reason}") from None
-    known = isinstance(records, list) and all(
-        isinstance(each, dict) and each.keys() >= set(keys) for each in records
-    )
-    if not known:
-        raise UserError(f"report {path} must be a list of records that have {', '.join(keys)}")
-    return records
+def _records(path: Path, cls: type[Held], skipped: str = "") -> list[Held]:
+    """Returns the records of a report as objects of `cls`, but those of the kind `skipped`."""
+    records = read_json(path, "report")
+    if not isinstance(records, list):
+        raise UserError(f"report {path} must be a list of records, not {shown(records)}")
+    found = []
+    for number, record in enumerate(records, 1):
+        where = f"report {path}: record {number}"
+        if not isinstance(record, dict):
+            raise UserError(f"{where} must be an object, not {shown(record)}")
+        if not skipped or record.get("kind") != skipped:
+            found.append(read_as(cls, record, where, foreign=True))
+    return found

@@ -67,7 +67,7 @@ def estimate(
     if json_file:
         write_json(json_file, {"memory": memory, "products": [each.record() for each in found]})
     click.echo(memory_words(memory))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     console.width = max(console.width, _WIDTH)
     for first in range(0, len(found), len(cores)):
         _print(console, found[first : first + len(cores)])

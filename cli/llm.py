@@ -145,7 +145,7 @@ def llm(
     if interrupted:
         click.echo(f"mixpe: interrupted after {len(generation.tokens)} of {count} tokens", err=True)
         sys.exit(130)
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     console.width = max(console.width, _WIDTH)
     if engine == "rtl":
         console.print(*tables(generation, core.array), sep="\n")

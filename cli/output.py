@@ -15,5 +15,5 @@ json_option = click.option(
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes `values`; what is no text (the bytes of a file's name) stands escaped, as JSON has it."""
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_file(path, text.encode("utf-8", "backslashreplace"))

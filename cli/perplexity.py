@@ -16,7 +16,8 @@ from ..models.llama import Llama
 from ..models.load import load_model
 from ..spec.array import Config
 from ..spec.errors import UserError
-from ..support.files import check_place, read_text
+from ..support.documents import read_plain
+from ..support.files import check_place
 from .llm import model_options
 from .options import HELP
 from .output import json_option, write_json
@@ -69,7 +70,7 @@ def perplexity(
     }
     llama, vocabulary = load_model(model, tokenizer)
     if text:
-        texts, source = windows(vocabulary.encode(read_text(text, "text")), llama.config.seq_len), str(text)
+        texts, source = windows(vocabulary.encode(read_plain(text, "text")), llama.config.seq_len), str(text)
     else:
         count, seed = 8 if count is None else count, 0 if seed is None else seed
         length = min(256, llama.config.seq_len) if length is None else length
@@ -113,7 +114,9 @@ def _measure(
     """By the names of `configs`, with a progress bar on the standard error."""
     found = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Elsewhere than on a terminal a bar is an empty line.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         per_model = sum(len(text) - 1 for text in texts)
         task = progress.add_task("", total=per_model * len(configs))
         for name, config in configs.items():

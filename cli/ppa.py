@@ -242,7 +242,7 @@ class _Places:
         if self.readme:
             paths.append(readme_file.update(self.readme, measured, view))
         # A narrow terminal would cut off digits.
-        Console(width=max(Console().width, 120)).print(summary(records, view))
+        Console(width=max(Console().width, 120), markup=False, emoji=False).print(summary(records, view))
         for path in paths:
             click.echo(f"wrote {path}")
 

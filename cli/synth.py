@@ -64,7 +64,7 @@ def synth(
     found = records(config, synthesis, library, recipe)
     path = write_file(out_dir / "synth.json", to_json(found))
     # A narrow terminal would cut off digits.
-    Console(width=max(Console().width, 100)).print(table(found))
+    Console(width=max(Console().width, 100), markup=False, emoji=False).print(table(found))
     click.echo(f"wrote {path}")
 
 

@@ -15,6 +15,7 @@ from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
 from ..spec.table import rows_of
+from ..support.documents import read_toml
 
 DEFAULT = "w4a8_16x16_g128"
 
@@ -116,19 +117,12 @@ def _packaged() -> dict[str, str]:
 def _read(source: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Fields of the array, and those of the core if it is one."""
     if source in _packaged():
-        text = _packaged()[source]
+        array = tomllib.loads(_packaged()[source])
     elif source.endswith(".toml"):
-        try:
-            text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"configuration file {source} cannot be read: {_reason(error)}") from None
+        array = read_toml(Path(source), "configuration file")
     else:
         known = ", ".join(named_designs())
         raise UserError(f"configuration must be one of {known}, or the path of a .toml file, not {source!r}")
-    try:
-        array = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of too long a number, too deep a list
-        raise UserError(f"configuration file {source} is not TOML: {error}") from None
     _check_known(source, array, [*ARRAY_ROWS, _TABLE])
     if _TABLE not in array:
         return array, None
@@ -143,7 +137,3 @@ def _check_known(source: str, values: dict[str, Any], known: Collection[str]) ->
     for key in values:
         if key not in known:
             raise UserError(f"{source}: unknown field {key!r}, must be one of {', '.join(known)}")
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

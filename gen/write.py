@@ -1,11 +1,11 @@
 """Writes a design: Verilog, manifest, and what helps to place, simulate or drive it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..spec.array import Config
 from ..spec.core import CoreConfig
+from ..support.documents import to_json
 from ..support.files import check_folder, write_files
 from .component import component
 from .core_manifest import core_manifest
@@ -67,10 +67,7 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
     paths = {role: folder / name for role, name in files.items()}
     described = folder / "manifest.json"
     # The manifest comes last: it holds the hash of the Verilog, and tells whether the set is whole.
-    write_files(
-        {paths[role]: content for role, content in contents.items()}
-        | {described: json.dumps(facts, indent=2) + "\n"}
-    )
+    write_files({paths[role]: content for role, content in contents.items()} | {described: to_json(facts)})
     return Design(
         paths["verilog"],
         described,

@@ -16,7 +16,7 @@ from ..driver.command import Counters
 from ..models.llama import Llama, matmul
 from ..quant.golden import mpgemm
 from ..quant.matrix import QuantizedMatrix
-from ..quant.quantize import quantize_activations, quantize_weights
+from ..quant.quantize import check_finite, quantize_activations, quantize_weights
 from ..spec import layout
 from ..spec.array import Config
 from ..spec.errors import UserError
@@ -101,6 +101,7 @@ class FloatEngine(Engine):
         self._loaded: dict[str, np.ndarray] = {}
 
     def load(self, name: str, w: np.ndarray) -> None:
+        check_finite("w", w)
         self._loaded[name] = w
 
     def multiply(self, name: str, x: np.ndarray) -> tuple[np.ndarray, Counters | None]:

@@ -36,7 +36,8 @@ def sampler(temperature: float, seed: int) -> Choose:
 
     def choose(logits: np.ndarray) -> int:
         scaled = logits.astype(np.float64)
-        scaled = (scaled - scaled.max()) / temperature
+        with np.errstate(over="ignore"):  # by a temperature near 0: others than the likeliest never come
+            scaled = (scaled - scaled.max()) / temperature
         up_to = np.exp(scaled).cumsum()
         # Never beyond the last, whatever the product is rounded to.
         drawn = int(up_to.searchsorted(generator.random() * up_to[-1], side="right"))

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
+from ..quant.quantize import check_finite
 from ..spec.errors import UserError
+from ..support.files import read_bytes
 from .tokenizer import BOS, EOS
 
 # (name of the layer, x[M, K], w[K, N]) -> [M, N], all float32
@@ -56,11 +57,21 @@ class LlamaConfig:
 
 @dataclass
 class KVCache:
-    """Holds keys and values of the tokens seen: float32 [layers, seq_len, kv_heads, head_dim] each."""
+    """Holds keys and values of the tokens seen: float32 [layers, room, kv_heads, head_dim] each.
+
+    length: the tokens that it holds.
+    """
 
     keys: np.ndarray
     values: np.ndarray
     length: int = 0
+
+    def reserve(self, length: int) -> None:
+        """Makes room for so many tokens in all; doubled, so that a text of any length is copied seldom."""
+        room = self.keys.shape[1]
+        if length > room:
+            more = ((0, 0), (0, max(length, 2 * room) - room), (0, 0), (0, 0))
+            self.keys, self.values = np.pad(self.keys, more), np.pad(self.values, more)
 
 
 def matmul(_name: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -83,25 +94,22 @@ class Llama:
     @classmethod
     def load(cls, path: str | Path) -> "Llama":
         """Reads a checkpoint. Raises `UserError` that names the file and what is wrong with it."""
-        try:
-            with open(path, "rb") as file:
-                config, skipped, order = _header(file, path)
-                shapes = _shapes(config)
-                tensors = {name: shapes[name] for name in order if name in shapes}
-                expected = skipped + 4 * sum(prod(shape) for shape in tensors.values())
-                found = Path(path).stat().st_size
-                if found != expected:
-                    raise UserError(
-                        f"model {path} must have {expected} bytes, as its header says, not {found}"
-                    )
-                file.seek(skipped)
-                values = np.frombuffer(file.read(), "<f4").astype(np.float32, copy=False)
-        except OSError as error:
-            raise UserError(f"model {path} cannot be read: {error.strerror}") from None
+        content = read_bytes(path, "model")
+        config, skipped, order = _header(content[:_HEADER_BYTES], path)
+        shapes = _shapes(config)
+        tensors = {name: shapes[name] for name in order if name in shapes}
+        expected = skipped + 4 * sum(prod(shape) for shape in tensors.values())
+        if len(content) != expected:
+            raise UserError(
+                f"model {path} must have {expected} bytes, as its header says, not {len(content)}"
+            )
+        values = np.frombuffer(content, "<f4", offset=skipped).astype(np.float32, copy=False)
         parts, offset = {}, 0
         for name, shape in tensors.items():
             parts[name] = values[offset : offset + prod(shape)].reshape(shape)
             offset += prod(shape)
+            if not name.startswith("freq_cis"):  # which nobody reads
+                check_finite(f"model {path}: {name}", parts[name])
         norms, linears = {"final": parts["final"]}, {}
         for i in range(config.layers):
             norms |= {f"layers.{i}.{name}": parts[name][i] for name in ("attention", "feed_forward")}
@@ -110,8 +118,9 @@ class Llama:
         return cls(config, parts["embedding"], norms, linears)
 
     def new_cache(self) -> KVCache:
+        """Returns a cache of no token, which grows with what it holds: a file may claim any `seq_len`."""
         c = self.config
-        shape = (c.layers, c.seq_len, c.kv_heads, c.head_dim)
+        shape = (c.layers, 0, c.kv_heads, c.head_dim)
         return KVCache(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
 
     def forward(
@@ -120,7 +129,8 @@ class Llama:
         """Logits [M, vocab] of M tokens that follow those in the cache, all at once: each is one row of every
         linear layer. With `last`, those of the last token alone, [1, vocab]: the classifier has one row.
 
-        Appends to the cache. Raises `UserError` for a token or a length that does not fit."""
+        Appends to the cache. Raises `UserError` for a token or a length that does not fit, and where the
+        model's numbers leave FP32."""
         c, m, start = self.config, len(tokens), cache.length
         if not m or start + m > c.seq_len:
             raise UserError(
@@ -129,6 +139,12 @@ class Llama:
         for token in tokens:
             if not 0 <= token < c.vocab:
                 raise UserError(f"token must be 0 to {c.vocab - 1}, not {token}")
+        cache.reserve(start + m)
+        with np.errstate(all="ignore"):  # what it makes is checked
+            return self._forward(tokens, cache, linear, last)
+
+    def _forward(self, tokens: list[int], cache: KVCache, linear: Linear, last: bool) -> np.ndarray:
+        c, m, start = self.config, len(tokens), cache.length
         x = self.embedding[tokens]
         cos, sin = _rotations(np.arange(start, start + m), c.head_dim)
         for i in range(c.layers):
@@ -145,9 +161,12 @@ class Llama:
             x = x + layer("wo", _attention(q, keys, values, start))
             h = _rms_norm(x, self.norms[f"layers.{i}.feed_forward"])
             x = x + layer("w2", _silu(layer("w1", h)) * layer("w3", h))
+            _check_numbers(f"layers.{i}", x)
         cache.length += m
         x = _rms_norm(x[-1:] if last else x, self.norms["final"])
-        return linear("classifier", x, self.linears["classifier"])
+        logits = linear("classifier", x, self.linears["classifier"])
+        _check_numbers("classifier", logits)
+        return logits
 
     def generate(self, prompt: list[int], count: int, linear: Linear = matmul) -> list[int]:
         """Returns `prompt` and up to `count` likeliest tokens after it; a BOS or EOS ends the text."""
@@ -190,9 +209,11 @@ _VERSION_0 = (
 _VERSION_1 = ("attention", "feed_forward", "final", "embedding", *LINEARS, "classifier")
 
 
-def _header(file: BinaryIO, path: str | Path) -> tuple[LlamaConfig, int, tuple[str, ...]]:
-    """Returns the sizes of a model, the bytes before its tensors, and their order."""
-    start = file.read(_HEADER_BYTES)
+def _header(start: bytes, path: str | Path) -> tuple[LlamaConfig, int, tuple[str, ...]]:
+    """Returns the sizes of a model, the bytes before its tensors, and their order.
+
+    start: the first bytes of its file.
+    """
     if len(start) >= 8 and int.from_bytes(start[:4], "little") == _MAGIC:
         version = int.from_bytes(start[4:8], "little", signed=True)
         if version != 1:
@@ -238,6 +259,12 @@ def _shapes(c: LlamaConfig) -> dict[str, tuple[int, ...]]:
     if not c.shared_classifier:
         tensors["classifier"] = (c.vocab, c.dim)
     return tensors
+
+
+def _check_numbers(name: str, x: np.ndarray) -> None:
+    """Raises `UserError` unless all numbers that a layer made are finite."""
+    if not np.isfinite(x).all():
+        raise UserError(f"{name} must be finite, not {x[~np.isfinite(x)][0]}: weights are too large")
 
 
 def _rms_norm(x: np.ndarray, gain: np.ndarray) -> np.ndarray:

@@ -12,14 +12,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
+from math import isfinite
 from pathlib import Path
 
 from ..spec.errors import UserError
+from ..support.files import read_bytes
 
 BOS = 1
 EOS = 2
 
+_MOST_BYTES = 1 << 28
+
 _BYTE = re.compile(rb"<0x([0-9A-F]{2})>")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,7 @@ class Tokenizer:
 
         Raises `UserError` that names the file and what is wrong with it.
         """
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise UserError(f"tokenizer {path} cannot be read: {error.strerror}") from None
+        data = read_bytes(path, "tokenizer", limit=_MOST_BYTES)
         if len(data) < 4:
             raise UserError(f"tokenizer {path} must have a header of 4 bytes, not {len(data)} bytes in all")
         (longest,) = struct.unpack_from("<i", data)
@@ -51,6 +53,10 @@ class Tokenizer:
             if not 0 <= length <= longest:
                 raise UserError(
                     f"tokenizer {path}: token {len(tokens)} must be 0 to {longest} bytes long, not {length}"
+                )
+            if not isfinite(score):
+                raise UserError(
+                    f"tokenizer {path}: the score of token {len(tokens)} must be a number, not {score}"
                 )
             if len(data) - offset < length:
                 raise UserError(f"tokenizer {path} ends inside token {len(tokens)}, at {len(data)} bytes")
@@ -73,10 +79,15 @@ class Tokenizer:
 
         Characters become tokens, or their UTF-8 bytes do; then the neighbours whose joint token has the
         highest score merge, the leftmost of equals first, until none can.
+
+        Raises `UserError` for a text that the tokenizer cannot write, and for one with half a surrogate pair:
+        such a character stands for a byte that was not UTF-8 where the text came from.
         """
+        if (lone := _SURROGATE.search(text)) is not None:
+            raise UserError(f"text must be UTF-8: character {lone.start()} is {_no_text(lone[0])}")
         numbers, parts = self._numbers, []
         for character in f" {text}" if text else "":
-            code = character.encode(errors="surrogatepass")
+            code = character.encode()
             names = [code] if code in numbers else [b"<0x%02X>" % byte for byte in code]
             if any(name not in numbers for name in names):
                 raise UserError(
@@ -120,6 +131,12 @@ class Tokenizer:
         """Returns the text of tokens. BOS and EOS have none; the first token after BOS loses one space."""
         decoder = Decoder(self)
         return "".join(map(decoder.feed, numbers)) + decoder.finish()
+
+
+def _no_text(surrogate: str) -> str:
+    """Says what a lone surrogate is: Python spells a byte that is not UTF-8 as U+DC80 to U+DCFF."""
+    code = ord(surrogate)
+    return f"the byte 0x{code - 0xDC00:02X}" if 0xDC80 <= code <= 0xDCFF else f"half a pair, U+{code:04X}"
 
 
 class Decoder:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import sys
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from amaranth.lib import wiring
 from ..gen.verilog import convert
 from ..spec.errors import UserError
 from ..spec.formats.numbers import signed_bits
+from ..support.documents import read_plain, read_toml
 from ..support.folders import temporary_folder
 from ..synth.yosys import run_yosys
 from .outside import CONTROLS, OPERANDS, Description, Outside, describe
@@ -40,12 +40,7 @@ def load_competitor(source: str) -> Outside:
 
 def _from_file(path: Path) -> Outside:
     where = f"competitor {path}"
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{where} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where} is not TOML: {error}") from None
+    values = read_toml(path, "competitor")
     default = re.sub(r"\W", "_", path.stem.lower())
     description = describe(values, default, ("verilog", "top", "parameters"), where)
     for key in ("verilog", "top"):
@@ -56,16 +51,8 @@ def _from_file(path: Path) -> Outside:
         raise UserError(f"{where}: verilog must be a list of file names, not {files!r}")
     if not (isinstance(top, str) and re.fullmatch(r"[A-Za-z_]\w*", top)):
         raise UserError(f"{where}: top must be the name of a module, not {top!r}")
-    return _wrapped(description, "\n".join(_text(path.parent / file, where) for file in files), top, where)
-
-
-def _text(path: Path, where: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{where}: {path} is not text in UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{where}: {path} cannot be read: {error.strerror or error}") from None
+    texts = [read_plain(path.parent / file, f"{where}: Verilog file") for file in files]
+    return _wrapped(description, "\n".join(texts), top, where)
 
 
 def _from_class(source: str) -> Outside:

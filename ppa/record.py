@@ -1,16 +1,16 @@
 """What was measured, as typed records, and their form in JSON, which is read and written here alone."""
 
 import json
-import math
-import types
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast
 
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
+from ..support.documents import read_as, read_json, shown
+from ..support.documents import to_json as json_text
 from ..synth.mapping import Way
 
 Element = Literal[
@@ -26,7 +26,7 @@ Element = Literal[
 Role = Literal["mixpe", "baseline", "competitor"]
 Kind = Literal["pe", "array"]
 
-Held = TypeVar("Held")
+_HINT = "measure again with `mixpe ppa`"
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _replaced(values: dict[str, Any], after: str, name: str, value: Any) -> dict
 
 def to_json(records: Iterable[AnyRecord]) -> str:
     """Returns the text of a `ppa.json`: the list of `records`, in the order given."""
-    return json.dumps([to_values(record) for record in records], indent=2) + "\n"
+    return json_text([to_values(record) for record in records])
 
 
 def from_values(values: Any, where: str) -> AnyRecord:
@@ -172,79 +172,22 @@ def from_values(values: Any, where: str) -> AnyRecord:
     Raises `UserError`, which begins with `where`, for a field that is missing, unknown or of another type.
     """
     if not isinstance(values, dict):
-        raise UserError(f"{where} must be a record of `mixpe ppa`, not {_shown(values)}")
+        raise UserError(f"{where} must be a record of `mixpe ppa`, not {shown(values)}")
     given = dict(values)
     if given.get("kind") == "core":
         del given["kind"]
-        return _read(CoreRecord, given, where)
+        return read_as(CoreRecord, given, where, hint=_HINT)
     if isinstance(own := given.get("configuration"), dict):
         names = {field.name for field in fields(Built)} - {"config"}
         config = {name: value for name, value in own.items() if name not in names}
         built = {name: value for name, value in own.items() if name in names}
         given["configuration"] = {"config": config, **built}
-    return _read(Record, given, where, {"built": "configuration"})
+    return read_as(Record, given, where, names={"built": "configuration"}, hint=_HINT)
 
 
 def read_report(path: Path) -> list[AnyRecord]:
     """Returns the records of a `ppa.json`. Raises `UserError` that names the file and what is wrong."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "not JSON"
-        raise UserError(f"report {path} cannot be read: {reason}") from None
+    values = read_json(path, "report")
     if not isinstance(values, list):
         raise UserError(f"report {path} must be a ppa.json of `mixpe ppa`: a list of its records")
     return [from_values(each, f"report {path}: record {number}") for number, each in enumerate(values, 1)]
-
-
-def _read(cls: type[Held], values: Mapping[str, Any], where: str, names: Mapping[str, str] = {}) -> Held:
-    """Returns the dataclass `cls` made of `values`; `names` are those of fields that JSON calls otherwise."""
-    expected = {names.get(name, name): (name, kind) for name, kind in get_type_hints(cls).items()}
-    expected = {name: own for name, own in expected.items() if own[0] in cls.__dataclass_fields__}  # type: ignore[attr-defined]
-    if missing := [name for name in expected if name not in values]:
-        raise UserError(f"{where} lacks the field {missing[0]}: measure again with `mixpe ppa`")
-    if foreign := [name for name in values if name not in expected]:
-        raise UserError(f"{where} has an unknown field {foreign[0]!r}: measure again with `mixpe ppa`")
-    made = {own: _value(kind, values[name], f"{where}: {name}") for name, (own, kind) in expected.items()}
-    try:
-        return cls(**made)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
-    """Returns `value` as the annotation `kind` has it. Raises `UserError` if it is something else."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        if value is None and type(None) in inner:
-            return None
-        (kind,) = (each for each in inner if each is not type(None))
-        return _value(kind, value, where)
-    if is_dataclass(kind) and isinstance(value, dict):
-        return _read(cast(type, kind), value, where)
-    if origin is Literal and value in inner:
-        return value
-    if origin is dict and isinstance(value, dict):
-        return {name: _value(inner[1], each, f"{where}: {name}") for name, each in value.items()}
-    if origin is tuple and isinstance(value, list):
-        kinds = [inner[0]] * len(value) if inner[1:] == (...,) else inner
-        if len(kinds) == len(value):
-            return tuple(_value(own, each, where) for own, each in zip(kinds, value, strict=True))
-    if kind is float and type(value) in (int, float) and math.isfinite(number := cast(float, value)):
-        return float(number)
-    if kind in (bool, int, str) and type(value) is kind:
-        return value
-    allowed = f"one of {', '.join(map(str, inner))}" if origin is Literal else _words(kind)
-    raise UserError(f"{where} must be {allowed}, not {_shown(value)}")
-
-
-def _words(kind: Any) -> str:
-    plain = {float: "a number", int: "an integer", str: "text", bool: "true or false"}
-    if kind in plain:
-        return plain[kind]
-    return "an object" if is_dataclass(kind) or get_origin(kind) is dict else "a list of the right length"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

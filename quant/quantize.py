@@ -14,7 +14,7 @@ import numpy as np
 from ..spec.array import Config
 from ..spec.errors import UserError
 from ..spec.formats.numbers import FloatFormat, IntFormat
-from .codecs import codec
+from .codecs import check_array, codec
 from .matrix import QuantizedMatrix
 
 _MOST_SCALED = 2.0**16
@@ -107,16 +107,21 @@ def _rounded_quotients(x: np.ndarray, t: np.ndarray, form: FloatFormat) -> np.nd
 
 
 def _finite_matrix(name: str, value: Any, shape: str) -> np.ndarray:
-    array = np.asarray(value)
+    array = check_array(name, value, shape)
     if array.dtype.kind != "f" and array.dtype != ml_dtypes.bfloat16:
         raise UserError(f"{name} must have a floating-point dtype, not {array.dtype}")
-    if array.ndim != 2 or not array.size:
-        raise UserError(f"{name} must be a non-empty matrix {shape}, not of shape {array.shape}")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        i, j = _first(~np.isfinite(array))
-        raise UserError(f"{name}[{i}, {j}] must be finite, not {array[i, j]}")
+    with np.errstate(all="ignore"):  # numbers beyond float64, signalling NaN
+        array = array.astype(np.float64)
+    check_finite(name, array)
     return array
+
+
+def check_finite(name: str, array: np.ndarray) -> None:
+    """Raises `UserError` that names the first element of an array that is NaN or infinite."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = tuple(int(index) for index in np.unravel_index(int((~finite).argmax()), finite.shape))
+        raise UserError(f"{name}{list(place)} must be finite, not {array[place]}")
 
 
 def _first(mask: np.ndarray) -> tuple[int, int]:

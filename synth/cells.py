@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,7 +82,8 @@ class CellModels:
         self._library = library
         names = [f"mixpe_cells{index}.json" for index in range(len(library.paths))]
         script = [
-            f"design -reset\nread_liberty -ignore_miss_func {path.resolve()}\nwrite_json {name}\n"
+            f"design -reset\nread_liberty -ignore_miss_func {os.path.relpath(path, folder)}\n"
+            f"write_json {name}\n"
             for path, name in zip(library.paths, names, strict=True)
         ]
         run_yosys("".join(script), folder, log)

@@ -98,11 +98,11 @@ class EnergyTables:
     def __getitem__(self, cell: str) -> CellEnergies:
         if cell not in self._cells:
             file = next(file for file in self._library.files if any(own.name == cell for own in file.cells))
-            if file.path not in self._scopes:
-                self._scopes[file.path] = _Scope(file.path.read_text(encoding="utf-8", errors="replace"))
             try:
+                if file.path not in self._scopes:
+                    self._scopes[file.path] = _Scope(file.path.read_text(encoding="utf-8", errors="replace"))
                 self._cells[cell] = self._scopes[file.path].cell(cell)
-            except (ValueError, KeyError, IndexError) as error:
+            except (ValueError, KeyError, IndexError, RecursionError) as error:
                 raise UserError(
                     f"library {self._library.name}: internal power of cell {cell} cannot be read: {error}"
                 ) from None
@@ -148,6 +148,9 @@ class _Scope:
             if variable and index:
                 points = tuple(float(word) for text in index for word in text.replace(",", " ").split())
                 axes["load" if "capacitance" in variable else "slew"] = points
+        for points in axes.values():
+            if not all(low < high for low, high in itertools.pairwise(points)):
+                raise ValueError(f"an index must ascend, not run {points}")
         values = [value * self._units.pj for row in rows for value in row]
         slews, loads = axes.get("slew", (0.0,)), axes.get("load", (0.0,))
         if len(values) != len(slews) * len(loads):

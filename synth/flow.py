@@ -108,7 +108,7 @@ def synthesize(
     memories = sorted(name for name in instances if ram_size(top, name))
     reported = list(dict.fromkeys([top, *(name for name in modules if name in instances)]))
     runs, keep = (reported, []) if recipe.flatten else ([top], sorted({*reported, *elaborated.shared(top)}))
-    registers, gates = _mapping(library, folder)
+    registers, gates = _mapping(library, folder, log)
     scripts = [
         "read_verilog design.v",
         f"hierarchy -check -top {top}",
@@ -139,12 +139,12 @@ def elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None]
     return Netlist.read(folder / "source.json")
 
 
-def _mapping(library: Library | None, folder: Path) -> tuple[list[str], str]:
+def _mapping(library: Library | None, folder: Path, log: Path) -> tuple[list[str], str]:
     """Returns Yosys commands that map registers, and the one that maps generic gates."""
     if library is None:
         return [_GENERIC_REGISTERS, "opt -nodffe -nosdff"], "abc"
     (folder / "area.abc").write_text(abc_scripts.script(abc_scripts.DEFAULT), encoding="utf-8")
-    registers = register_commands(library, CellModels(library, folder, folder / "cells.log"), folder)
+    registers = register_commands(library, CellModels(library, folder, log), folder)
     return registers, f"abc {library_options(library, folder)} -script area.abc"
 
 

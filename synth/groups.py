@@ -13,7 +13,7 @@ _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([A-Za-z_][\w.]*|[-+]?[\d.][\w.+-]*)|(
 _COMMENT = re.compile(r"/\*.*?\*/|\\\n", re.DOTALL)
 _BRACE = re.compile(r"[{}]")
 _FIRST_CELL = re.compile(r"\bcell\s*\(")
-_CAPACITY = re.compile(r'capacitive_load_unit\s*\(\s*"?([\d.eE+-]+)"?\s*,\s*"?(\w+)"?\s*\)')
+_CAPACITY = re.compile(r'capacitive_load_unit\s*\(\s*"?(\d+\.?\d*(?:[eE][+-]?\d+)?)"?\s*,\s*"?(\w+)"?\s*\)')
 _PICOFARADS = {"ff": 1e-3, "pf": 1.0}
 _PREFIXES = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
 
@@ -49,7 +49,7 @@ def parse_groups(text: str) -> list[Group]:
         if mark is None:
             words.append(match[1] if match[1] is not None else match[2])
         elif mark == "{":
-            group = Group(words[0], tuple(words[1:]))
+            group = Group(words[0] if words else "", tuple(words[1:]))
             stack[-1].groups.append(group)
             stack.append(group)
             words = []
@@ -94,7 +94,7 @@ class LibertyText:
         """Raises `UserError` for a file that does not say what its capacitances are in."""
         load = _CAPACITY.search(self.head)
         if load is None or load[2].lower() not in _PICOFARADS:
-            raise UserError("capacitive_load_unit of a Liberty file must be in ff or pf")
+            raise UserError("capacitive_load_unit of a Liberty file must be a number of ff or pf")
         return Units(
             _unit(self.head, "time_unit", "s", 1e-9),
             _unit(self.head, "voltage_unit", "v", 1.0),
@@ -104,11 +104,10 @@ class LibertyText:
     def cell(self, name: str) -> Group:
         """Returns the cell `name`, which the file must hold."""
         header = re.compile(rf'\(\s*"?{re.escape(name)}"?\s*\)\s*\{{')
-        start = next(
-            match
-            for match in header.finditer(self._text)
-            if self._text[: match.start()].rstrip().endswith("cell")
-        )
+        found = header.finditer(self._text)
+        start = next((m for m in found if self._text[: m.start()].rstrip().endswith("cell")), None)
+        if start is None:
+            raise UserError(f"cell {name} of a Liberty file cannot be found")
         return parse_groups(f"cell{self._text[start.start() : _end(self._text, start.end())]}")[0]
 
 
@@ -124,6 +123,13 @@ def _end(text: str, start: int) -> int:
 
 
 def _unit(head: str, name: str, suffix: str, base: float) -> float:
-    """Returns a unit such as "1ps" in terms of `base`."""
-    match = re.search(rf'\b{name}\s*:\s*"?([\d.]+)\s*([munpf]?){suffix}"?', head, re.IGNORECASE)
-    return float(match[1]) * _PREFIXES[match[2].lower()] / base if match else 1.0
+    """Returns a unit such as "1ps" in terms of `base`, which it is where the file names none."""
+    if not (given := re.search(rf'\b{name}\s*:\s*("[^"]*"|[^\s;]*)', head)):
+        return 1.0
+    text = given[1].strip('" ')
+    match = re.fullmatch(rf"(\d+\.?\d*)\s*([munpf]?){suffix}", text, re.IGNORECASE)
+    if not match or not float(match[1]):
+        raise UserError(
+            f"{name} of a Liberty file must be a number of {suffix}, such as 1n{suffix}, not {text!r}"
+        )
+    return float(match[1]) * _PREFIXES[match[2].lower()] / base

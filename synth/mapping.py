@@ -72,7 +72,7 @@ class Mapper:
             raise UserError(f"Verilog file {verilog} cannot be read: {error.strerror or error}") from None
         self.top, self.library = top, library
         self._folder, self._log, self._progress = folder, log, progress
-        self._models = models = CellModels(library, folder, folder / "cells.log")
+        self._models = models = CellModels(library, folder, log)
         elaborated = elaborate(top, folder, log, progress)
         self.instances = elaborated.instances(top)
         """How many times the design places each of its modules."""

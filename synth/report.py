@@ -1,6 +1,5 @@
 """Areas of a design's modules: a table, and `synth.json`."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +9,7 @@ from rich.table import Table
 
 from ..spec.array import Config
 from ..spec.core import CoreConfig
+from ..support.documents import to_json as json_text
 from .flow import Cells, Recipe, Synthesis
 from .liberty import Library
 from .parts import Part, memories, parts
@@ -79,7 +79,7 @@ def _rounded(value: float | None) -> float | None:
 
 def to_json(found: Iterable[dict[str, Any]]) -> str:
     """Returns the text of `synth.json`."""
-    return json.dumps(list(found), indent=2) + "\n"
+    return json_text(list(found))
 
 
 def table(found: list[dict[str, Any]]) -> Table:

@@ -138,7 +138,7 @@ def test_no_toml(text, tmp_path):
 
 def test_not_utf8(tmp_path):
     path = toml(tmp_path, "# gr\xf6\xdfe\nrows = 4\n".encode("latin-1"))
-    assert refusal(path).startswith(f"configuration file {path} cannot be read: 'utf-8' codec")
+    assert refusal(path).startswith(f"configuration file {path} must be UTF-8: invalid start byte at byte 4")
 
 
 def test_missing_file(tmp_path):

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import pytest
 
-from mixpe.bench.estimates import Area, estimated, reported_area
+from mixpe.bench.estimates import Area, Measured, estimated, reported_area
 from mixpe.cli.main import main
 from mixpe.gen.configurations import core_of, load_config, load_design, named_designs
 from mixpe.spec import layout
@@ -235,7 +235,8 @@ def test_areas(mixpe, tmp_path):
 
 def test_area_of_another_array_is_none():
     core = core_of(load_config())
-    assert reported_area(core, [ppa_record(Config(acc_bits=32), 5.0)]) is None
+    other = Measured(**ppa_record(Config(acc_bits=32), 5.0))
+    assert reported_area(core, [other]) is None
     assert reported_area(core, []) is None
     cores, shape = {"one": core, "two": core}, (1, 2, 3)
     found = estimated(cores, [shape], MEMORY, {"two": Area(7.5, "array, sky130hd")})
@@ -263,10 +264,10 @@ def test_area_of_another_array_is_none():
         (["1x1x1", "--bandwidth", "0"], ["--bandwidth must be a number of bytes above 0, not 0"]),
         (["1x1x1", "--bandwidth", "nan"], ["--bandwidth must be a number of bytes above 0, not nan"]),
         (["1x1x1", "--report", "none.json"], ["report none.json cannot be read: No such file"]),
-        (["1x1x1", "--report", "text.json"], ["report text.json cannot be read: not JSON"]),
+        (["1x1x1", "--report", "text.json"], ["report text.json is not JSON: Expecting value"]),
         (
             ["1x1x1", "--report", "other.json"],
-            ["report other.json must be a list of records that have kind, "],
+            ["report other.json: record 1 lacks the field configuration"],
         ),
         (["1x1x1", "--json", "folder"], ["cannot write folder: it is a folder"]),
     ],

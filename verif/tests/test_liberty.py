@@ -75,8 +75,33 @@ def test_gzipped_and_plain_agree(tmp_path: Path, few: Library) -> None:
         ((HEAD + LOGIC + "}").encode(), "few has no flip-flop"),
         (
             LIBRARY.replace(f"area : {XOR}", "area : big").encode(),
-            "area of cell XOR2 must be a number, not 'big'",
+            "area of cell XOR2 must be a number from 0 up, not 'big'",
         ),
+        *[
+            (
+                LIBRARY.replace(f"area : {XOR}", f"area : {area}").encode(),
+                f"area of cell XOR2 must be a number from 0 up, not '{area}'",
+            )
+            for area in ("nan", "inf", "-1", "1e999", "")
+        ],
+        (
+            LIBRARY.replace("capacitance : 0.001", "capacitance : nan", 1).encode(),
+            "capacitance of cell INV must be a number from 0 up, not 'nan'",
+        ),
+        (
+            LIBRARY.replace(
+                "  cell (DFF) {", '  cell (DFF) { t () { values ("0.1, 0.2", \\\n "-INF, 1"); }'
+            ).encode(),
+            "values of cell DFF must be finite, not inf",
+        ),
+        (b"library (x) { }", "must have a cell: it has none"),
+        (
+            LIBRARY.replace("(NOR2)", '("a; exec ls")').encode(),
+            "a cell's name must be a letter, .* not 'a; exec ls'",
+        ),
+        (LIBRARY.replace("(NOR2)", "()").encode(), "a cell's name must be a letter, .* not ''"),
+        (LIBRARY.replace("(NOR2)", "(INV)").encode(), "cell INV is in .*few.lib twice"),
+        (LIBRARY.replace("few", "f\0w").encode(), "not a Liberty file"),
     ],
 )
 def test_bad_library(tmp_path: Path, content: bytes | None, message: str) -> None:
@@ -92,3 +117,11 @@ def test_bad_library(tmp_path: Path, content: bytes | None, message: str) -> Non
 def test_cell_in_two_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cell INV is in both .*few0.lib and .*few1.lib"):
         library_of(tmp_path, LIBRARY, HEAD + gate("INV", INV, "!A") + "}")
+
+
+def test_words_that_are_no_numbers(tmp_path: Path) -> None:
+    """A pin or a net may be called what a number is: only values of numbers are looked at."""
+    text = LIBRARY.replace(
+        "  cell (DFF) {", '  cell (DFF) { pin (nan) { related_pin : "inf"; comment : "nan"; }'
+    )
+    assert "DFF" in library_of(tmp_path, text).cells

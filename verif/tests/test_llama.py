@@ -12,7 +12,7 @@ from mixpe.models.tokenizer import BOS, EOS, Tokenizer
 from mixpe.spec.errors import UserError
 from mixpe.support import data
 from verif.samples.data import models
-from verif.samples.models import shapes, write_model, write_tokenizer
+from verif.samples.models import random_tensors, shapes, write_model, write_tokenizer, write_version_1
 
 # dim, hidden, layers, heads, kv_heads, vocab (negative: a classifier of its own), seq_len
 MODELS = {
@@ -301,3 +301,43 @@ def test_tokens_that_do_not_fit(tmp_path):
         with pytest.raises(UserError, match=message):
             model.forward(tokens, cache)
     assert cache.length == 3
+
+
+@pytest.mark.parametrize(("name", "bad"), [("w2", np.nan), ("embedding", np.inf), ("norm3", -np.inf)])
+def test_numbers_that_are_not_finite(tmp_path, name, bad):
+    header = MODELS["grouped"]
+    given = random_tensors(header)
+    given[name].flat[-1] = bad
+    path = write_model(tmp_path / "model", header, given)
+    place = [size - 1 for size in given[name].shape]
+    own = {"norm3": "final"}.get(name, name)
+    with pytest.raises(UserError) as error:
+        Llama.load(path)
+    assert str(error.value) == f"model {path}: {own}{place} must be finite, not {bad}"
+
+
+def test_numbers_that_leave_fp32(tmp_path, recwarn):
+    header = MODELS["grouped"]
+    given = random_tensors(header)
+    given["w1"][:] = given["w3"][:] = 3e38
+    model = Llama.load(write_model(tmp_path / "model", header, given))
+    with pytest.raises(UserError, match=r"layers\.0 must be finite, not .*: weights are too large"):
+        model.forward([BOS, 3], model.new_cache())
+    assert not recwarn.list
+
+
+def test_positions_that_no_memory_holds(tmp_path):
+    """A file of version 1 may claim any number of positions: it has no tensor of theirs."""
+    header = (*MODELS["grouped"][:6], 2**31 - 1)
+    given = random_tensors((*header[:6], 1))
+    model = Llama.load(write_version_1(tmp_path / "model", header, given))
+    tokens = model.generate([BOS, 3, 4], 5)
+    small = Llama.load(
+        write_model(
+            tmp_path / "small",
+            (*header[:6], 12),
+            random_tensors((*header[:6], 1))
+            | {"cos": np.zeros((12, 2), "<f4"), "sin": np.zeros((12, 2), "<f4")},
+        )
+    )
+    assert tokens == small.generate([BOS, 3, 4], 5)

@@ -96,12 +96,12 @@ def test_reports_that_are_none(tmp_path):
     path = tmp_path / "ppa.json"
     for content, message in [
         (None, f"report {path} cannot be read: No such file or directory"),
-        ("{", f"report {path} cannot be read: not JSON"),
-        ("[" * 100_000, f"report {path} cannot be read: not JSON"),
+        ("{", f"report {path} is not JSON: Expecting property name enclosed in double quotes"),
+        ("[" * 100_000, f"report {path} is not JSON: maximum recursion depth exceeded"),
         ("{}", f"report {path} must be a ppa.json of `mixpe ppa`: a list of its records"),
     ]:
         if content is not None:
             path.write_text(content)
         with pytest.raises(UserError) as error:
             read_report(path)
-        assert str(error.value) == message
+        assert str(error.value).startswith(message)

@@ -249,8 +249,8 @@ def test_a_product_of_quantized_operands_is_close():
     ("w", "message"),
     [
         ([[1, 2]], "w must have a floating-point dtype, not int64"),
-        ([1.0, 2.0], r"w must be a non-empty matrix \[K, N\], not of shape \(2,\)"),
-        (np.zeros((0, 3)), "w must be a non-empty matrix"),
+        ([1.0, 2.0], r"w must be an array \[K, N\], not of shape \(2,\)"),
+        (np.zeros((0, 3)), "w must have at least one element along each of"),
         ([[1.0, np.nan]], r"w\[0, 1\] must be finite, not nan"),
         ([[1.0], [-np.inf]], r"w\[1, 0\] must be finite, not -inf"),
         ([[65504.0 * 7 + 1]], r"w needs a scale of 65504.1, beyond float16's largest, 65504"),
@@ -273,7 +273,7 @@ def test_refused_activations():
         quantize_activations([[np.inf]], Config())
     with pytest.raises(UserError, match="x needs a scale of 1e\\+41, beyond float32's largest"):
         quantize_activations([[127e41]], Config())
-    with pytest.raises(UserError, match=r"x must be a non-empty matrix \[M, K\]"):
+    with pytest.raises(UserError, match=r"x must be an array \[M, K\]"):
         quantize_activations([1.0], Config())
     scaled = Config(act_format="fp8_e4m3", token_scale=True)
     with pytest.raises(UserError, match="x needs a scale of 1e\\+41, beyond float32's largest"):
@@ -289,3 +289,38 @@ def test_refused_matrices():
         matrix(config, q, s, z[:1])
     with pytest.raises(UserError, match="z is missing"):
         matrix(config, q, s, None)
+
+
+ODD = [
+    (np.array([[1, "x"]], object), "must have a floating-point dtype, not object"),
+    ([[1.0, 2.0], [3.0]], "must be an array, not list of uneven rows"),
+    (np.array([[1j]]), "must have a floating-point dtype, not complex128"),
+    (np.array([[np.longdouble("1e4000")]]), r"\[0, 0\] must be finite, not inf"),
+    (np.frombuffer(b"\x01\x7c", np.float16).reshape(1, 1), r"\[0, 0\] must be finite, not nan"),
+    (np.zeros((3, 0)), "must have at least one element along each of"),
+]
+
+
+@pytest.mark.parametrize(("array", "message"), ODD)
+@pytest.mark.parametrize("quantize", [quantize_weights, quantize_activations])
+def test_odd_arrays_are_refused_without_a_warning(quantize, array, message, recwarn):
+    with pytest.raises(UserError, match=message):
+        quantize(array, Config())
+    assert not recwarn.list
+
+
+def test_layout_in_memory_changes_nothing(recwarn):
+    w = distribution("normal", (40, 6), 3)
+    wanted = quantize_weights(w, Config(group=16))
+    for same in (
+        np.asfortranarray(w),
+        w[::-1][::-1],
+        w.astype(w.dtype.newbyteorder(">")),
+        np.repeat(w, 2, 1)[:, ::2],
+    ):
+        found = quantize_weights(same, Config(group=16))
+        np.testing.assert_array_equal(found.codes, wanted.codes)
+        np.testing.assert_array_equal(found.groups["s"], wanted.groups["s"])
+    tiny = quantize_weights(np.full((4, 2), 1e-300), Config())
+    assert (tiny.groups["s"] == np.float16(2.0**-24)).all()
+    assert not recwarn.list
