@@ -30,6 +30,7 @@ WAIVERS = {
     "CASEOVERLAP": "cases that exclude each other are written with one bit each",
     "DECLFILENAME": "one file holds all modules of the design",
     "PROCASSINIT": "registers have power-up values, for FPGAs and simulators",
+    "TIMESCALEMOD": "files with and without timescales may stand beside each other",
     "UNUSEDSIGNAL": "the last row and column pass operands to nobody; sums drop impossible carries",
     "WIDTHEXPAND": "operands of unequal width are extended as Verilog's rules say",
 }

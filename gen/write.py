@@ -9,6 +9,7 @@ from ..spec.core import CoreConfig
 from ..support.files import write_file
 from .component import component
 from .core_manifest import core_manifest
+from .fusesoc import core_file
 from .manifest import manifest
 from .placing import instance_template, payload_package
 from .registers import c_header
@@ -23,6 +24,7 @@ class Design:
     verilog: Path
     manifest: Path
     instance: Path
+    fusesoc: Path
     package: Path | None = None
     testbench: Path | None = None
     header: Path | None = None
@@ -30,8 +32,8 @@ class Design:
     @property
     def paths(self) -> list[Path]:
         """All files."""
-        files = (self.verilog, self.manifest, self.testbench, self.header, self.instance, self.package)
-        return [path for path in files if path]
+        optional = (self.testbench, self.header, self.package)
+        return [self.verilog, self.manifest, self.instance, self.fusesoc, *filter(None, optional)]
 
 
 def design_verilog(config: Config | CoreConfig) -> str:
@@ -42,9 +44,9 @@ def design_verilog(config: Config | CoreConfig) -> str:
 def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> Design:
     """Writes `<name>.v` and `manifest.json` to `out_dir` (build/<name> by default).
 
-    Beside them: `<name>_inst.v`, a template of an instance; of a design with streams `<name>_pkg.sv`, a
-    SystemVerilog package of their payloads; of an array `<name>_tb.v`, a self-checking testbench; of a core
-    with registers `<name>.h`, a C header of the register map.
+    Beside them: `<name>_inst.v`, a template of an instance; `<name>.core`, a core file of FuseSoC; of a
+    design with streams `<name>_pkg.sv`, a SystemVerilog package of their payloads; of an array `<name>_tb.v`,
+    a self-checking testbench; of a core with registers `<name>.h`, a C header of the register map.
 
     Every file appears whole or not at all; the same configuration gives the same bytes.
     Raises `UserError` where the folder cannot be written.
@@ -61,11 +63,12 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
     if name := files.get("c_header"):
         header = write_file(folder / name, c_header(name))
     instance = write_file(folder / files["instance_template"], instance_template(facts))
+    fusesoc = write_file(folder / files["fusesoc_core"], core_file(config, facts))
     package = None
     if name := files.get("payload_package"):
         package = write_file(folder / name, payload_package(facts))
     described = write_file(folder / "manifest.json", json.dumps(facts, indent=2) + "\n")
-    return Design(verilog, described, instance, package, bench, header)
+    return Design(verilog, described, instance, fusesoc, package, bench, header)
 
 
 def _files(config: Config | CoreConfig) -> dict[str, str]:
@@ -77,6 +80,7 @@ def _files(config: Config | CoreConfig) -> dict[str, str]:
     elif config.bus == "axi":
         files["c_header"] = f"{name}.h"
     files["instance_template"] = f"{name}_inst.v"
+    files["fusesoc_core"] = f"{name}.core"
     if isinstance(config, Config) or config.bus == "stream":
         files["payload_package"] = f"{name}_pkg.sv"
     return files

@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In
 from ..spec.errors import UserError
 from ..spec.reserved import RESERVED
 
-_MODULE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MODULE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 class Modules:
@@ -62,7 +62,7 @@ class Modules:
 def check_module_name(name: str) -> None:
     """Raises `UserError` unless `name` can be that of a module in the Verilog."""
     if not _MODULE_NAME.fullmatch(name):
-        raise UserError(f"a module's name must be letters, digits and underscores, not {name!r}")
+        raise UserError(f"a module's name must be letters, digits and underscores, no digit first, not {name!r}")
     if name in RESERVED:
         raise UserError(f"a module's name must be no reserved word of Verilog, not {name!r}")
 
