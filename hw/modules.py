@@ -62,7 +62,7 @@ class Modules:
 def check_module_name(name: str) -> None:
     """Raises `UserError` unless `name` can be that of a module in the Verilog."""
     if not _MODULE_NAME.fullmatch(name):
-        raise UserError(f"a module's name must be letters, digits and underscores, no digit first, not {name!r}")
+        raise UserError(f"a module's name must be letters, digits and underscores, not {name!r}")
     if name in RESERVED:
         raise UserError(f"a module's name must be no reserved word of Verilog, not {name!r}")
 

@@ -42,9 +42,13 @@ def verilator(files: Sequence[Path], top: str) -> str:
     return _run(["verilator", *options, *map(str, files)], os.environ | verilator_environment())
 
 
-def slang(files: Sequence[Path], top: str, *, standard: str = "1364-2005") -> str:
-    """slang's elaboration, warnings as errors; Verilog-2005 unless another `standard` is named."""
+def slang(files: Sequence[Path], top: str, *, standard: str = "1364-2005", timescale: str = "") -> str:
+    """slang's elaboration, warnings as errors; Verilog-2005 unless another `standard` is named.
+
+    `timescale`: that of modules without one, as "1ns/1ps".
+    """
     waived = [f"-Wno-{name}" for name in WAIVED["slang"]]
+    waived += ["--timescale", timescale] if timescale else []
     options = [
         "-Werror",
         *waived,
