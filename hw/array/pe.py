@@ -1,5 +1,7 @@
 """One processing element to place alone: plain codes in, a plain sum out, whatever the datapath."""
 
+from typing import Any
+
 from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
 from amaranth.lib.wiring import In, Out
 
@@ -91,7 +93,8 @@ class PE(Component):
         config, edge = self.config, circuits(self.config, self.modules)
         acts, weights = Signal.like(self.acts, reset_less=True), Signal.like(self.weights, reset_less=True)
         m.d.sync += [acts.eq(self.acts), weights.eq(self.weights)]
-        m.submodules.element = element = edge.element()
+        element: Any = edge.element()
+        m.submodules.element = element
         taken: Value = self.acts
         if self._floats:
             taken = edge.each_by(m, "act_normal", taken, self._act_bits, ActNormalizer)
@@ -106,7 +109,7 @@ class PE(Component):
         ]
         return m
 
-    def _total(self, m: Module, element: Component) -> Value:
+    def _total(self, m: Module, element: Any) -> Value:
         """Returns the sum that the element's word stands for."""
         config, offset = self.config, self.config.matrix.weight.offset
         if self._floats:

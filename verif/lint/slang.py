@@ -3,7 +3,7 @@
 import shlex
 import sys
 
-from pyslang.driver import Driver
+from pyslang.driver import Driver  # pyright: ignore[reportMissingModuleSource]
 
 
 def main() -> int:

@@ -90,9 +90,8 @@ def test_files_of_others(kind, written, tmp_path):
         heard = icarus(files, "array", standard="2005")
         assert "timescale" in heard if kind == "timescale" else heard == ""
         assert "error" not in heard
-        # Modules without a timescale, before ones that have it, are an error to slang.
+        # slang refuses modules without a timescale beside ones with it, unless told which to take.
         assert slang(files, "array", timescale="1ns/1ps") == ""
-    assert slang([other, design], "array") == ""
     assert yosys([other, design], "array") == ""
 
 
@@ -154,6 +153,7 @@ def test_documented_commands(written, tmp_path):
     """The commands of docs/tools.md, of the small array."""
     commands = re.findall(r"^    fusesoc (.*)$", PAGE.read_text(), re.MULTILINE)
     assert [command.split()[0] for command in commands] == ["library", "core", "run"]
+    said = ""
     for command in commands:
         own = command.replace("build/w4a8_16x16_g128", str(written["array"].verilog.parent))
         said = fusesoc(tmp_path, *own.replace("w4a8_16x16_g128", "array").split())
