@@ -1,4 +1,10 @@
-"""Embeds an element and an array in components of your own: `python examples/embed.py > engine.v`."""
+"""Embeds an element and an array in components of your own: `python examples/embed.py > engine.v`.
+
+An argument chooses the datapath: `python examples/embed.py booth > engine.v`.
+"""
+
+import argparse
+from dataclasses import replace
 
 from amaranth.back import verilog
 from amaranth.hdl import Cat, Module, Signal
@@ -7,9 +13,8 @@ from amaranth.lib.wiring import In, Out
 
 from mixpe import Config
 from mixpe.gen.verilog import convert
-from mixpe.hw.array.top import Top
-from mixpe.hw.element.integer import PE
-from mixpe.hw.modules import Modules
+from mixpe.hw import PE, Modules, Top
+from mixpe.spec.array import DATAPATHS
 
 CONFIG = Config(rows=2, cols=3, group=4, zero_point=True)
 
@@ -17,7 +22,7 @@ CONFIG = Config(rows=2, cols=3, group=4, zero_point=True)
 class DotProduct(wiring.Component):
     """Computes dot products with one element, a pair a cycle.
 
-    A vector has at most `config.group` pairs, and `config.lanes` is 1.
+    A vector has at most `config.group` pairs, and `config.lanes` is 1. The datapath may be any.
 
     Ports
     -----
@@ -49,12 +54,12 @@ class DotProduct(wiring.Component):
 class Engine(wiring.Component):
     """Multiplies on an array whose results pass a ReLU: out = max(0, activations x weights), in FP32.
 
-    The streams are those of `mixpe.hw.array.top.Top`. With `modules`, equal parts of the array become one
+    The streams are those of `mixpe.hw.Top`. With `modules`, equal parts of the array become one
     module of the Verilog; without it, they are plain submodules, as Amaranth's simulator wants them.
     """
 
-    def __init__(self, modules: Modules | None = None):
-        self.top = Top(CONFIG, modules)
+    def __init__(self, modules: Modules | None = None, config: Config = CONFIG):
+        self.top = Top(config, modules)
         super().__init__(self.top.signature)
 
     def elaborate(self, platform):
@@ -67,7 +72,7 @@ class Engine(wiring.Component):
             top.out.ready.eq(self.out.ready),
             self.out.payload.last.eq(top.out.payload.last),
         ]
-        for col in range(CONFIG.cols):
+        for col in range(top.config.cols):
             result = top.out.payload.y[col]
             with m.If(~result[-1]):  # the sign bit
                 m.d.comb += self.out.payload.y[col].eq(result)
@@ -75,5 +80,8 @@ class Engine(wiring.Component):
 
 
 if __name__ == "__main__":
-    print(verilog.convert(DotProduct(CONFIG), name="dot_product", emit_src=False))
-    print(convert("engine", Engine))
+    parser = argparse.ArgumentParser(description="Print the Verilog of a dot product unit and an engine.")
+    parser.add_argument("datapath", nargs="?", choices=DATAPATHS, default=CONFIG.datapath)
+    chosen = replace(CONFIG, name="", datapath=parser.parse_args().datapath)
+    print(verilog.convert(DotProduct(chosen), name="dot_product", emit_src=False))
+    print(convert("engine", lambda modules: Engine(modules, chosen)))

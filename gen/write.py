@@ -9,6 +9,7 @@ from ..support.documents import to_json
 from ..support.files import check_folder, write_files
 from .component import component
 from .core_manifest import core_manifest
+from .fusesoc import core_file
 from .manifest import manifest
 from .placing import instance_template, payload_package
 from .registers import c_header
@@ -23,6 +24,7 @@ class Design:
     verilog: Path
     manifest: Path
     instance: Path
+    fusesoc: Path
     package: Path | None = None
     testbench: Path | None = None
     header: Path | None = None
@@ -30,8 +32,8 @@ class Design:
     @property
     def paths(self) -> list[Path]:
         """All files."""
-        files = (self.verilog, self.manifest, self.testbench, self.header, self.instance, self.package)
-        return [path for path in files if path]
+        optional = (self.testbench, self.header, self.package)
+        return [self.verilog, self.manifest, self.instance, self.fusesoc, *filter(None, optional)]
 
 
 def design_verilog(config: Config | CoreConfig) -> str:
@@ -42,9 +44,9 @@ def design_verilog(config: Config | CoreConfig) -> str:
 def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> Design:
     """Writes `<name>.v` and `manifest.json` to `out_dir` (build/<name> by default).
 
-    Beside them: `<name>_inst.v`, a template of an instance; of a design with streams `<name>_pkg.sv`, a
-    SystemVerilog package of their payloads; of an array `<name>_tb.v`, a self-checking testbench; of a core
-    with registers `<name>.h`, a C header of the register map.
+    Beside them: `<name>_inst.v`, a template of an instance; `<name>.core`, a core file of FuseSoC; of a
+    design with streams `<name>_pkg.sv`, a SystemVerilog package of their payloads; of an array `<name>_tb.v`,
+    a self-checking testbench; of a core with registers `<name>.h`, a C header of the register map.
 
     The files appear together or not at all: if one cannot be written, or an interrupt comes, those of an
     earlier design stay. The same configuration gives the same bytes.
@@ -62,6 +64,7 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
     if name := files.get("c_header"):
         contents["c_header"] = c_header(name)
     contents["instance_template"] = instance_template(facts)
+    contents["fusesoc_core"] = core_file(config, facts)
     if "payload_package" in files:
         contents["payload_package"] = payload_package(facts)
     paths = {role: folder / name for role, name in files.items()}
@@ -72,6 +75,7 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
         paths["verilog"],
         described,
         paths["instance_template"],
+        paths["fusesoc_core"],
         paths.get("payload_package"),
         paths.get("testbench"),
         paths.get("c_header"),
@@ -87,6 +91,7 @@ def _files(config: Config | CoreConfig) -> dict[str, str]:
     elif config.bus == "axi":
         files["c_header"] = f"{name}.h"
     files["instance_template"] = f"{name}_inst.v"
+    files["fusesoc_core"] = f"{name}.core"
     if isinstance(config, Config) or config.bus == "stream":
         files["payload_package"] = f"{name}_pkg.sv"
     return files

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..spec.array import Config
     from ..spec.core import CoreConfig
+    from .array.pe import PE
     from .array.top import Top
     from .core.axi_stream import StreamCore
     from .core.core import Core
-    from .element.integer import PE
     from .modules import Modules
 
 _HOMES = {
-    "PE": ".element.integer",
+    "PE": ".array.pe",
     "Config": "..spec.array",
     "Core": ".core.core",
     "CoreConfig": "..spec.core",

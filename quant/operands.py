@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..spec.array import Config
-from ..spec.errors import UserError
+from ..spec.errors import UserError, check_type
 from ..spec.formats.numbers import FloatFormat, IntFormat
 from .codecs import check_array, codec
 from .matrix import QuantizedMatrix
@@ -89,6 +89,7 @@ def check_operands(a: Any, weights: Any, t: Any, config: Config) -> Operands:
 
     Raises `UserError` that names the operand, its value or shape and what is allowed.
     """
+    check_type("config", config, Config)
     a = check_acts(a, config)
     if not isinstance(weights, QuantizedMatrix):
         raise UserError(f"weights must be a QuantizedMatrix, not {type(weights).__name__}")

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 
 from ..spec.array import Config
-from ..spec.errors import UserError
+from ..spec.errors import UserError, check_type
 from ..spec.formats.numbers import FloatFormat, IntFormat
 from .codecs import check_array, codec
 from .matrix import QuantizedMatrix
@@ -33,6 +33,7 @@ def quantize_weights(w: Any, config: Config) -> QuantizedMatrix:
     Raises `UserError` for weights that are no non-empty finite matrix, negative ones as above, and a scale
     beyond FP16.
     """
+    check_type("config", config, Config)
     w = _finite_matrix("w", w, "[K, N]")
     matrix = config.matrix
     starts = np.arange(0, w.shape[0], config.group)
@@ -73,6 +74,7 @@ def quantize_activations(x: Any, config: Config) -> tuple[np.ndarray, np.ndarray
     Raises `UserError` for activations that are no non-empty finite matrix, for a step beyond FP32, and
     without scales for a number that rounds beyond the format's largest.
     """
+    check_type("config", config, Config)
     x = _finite_matrix("x", x, "[M, K]")
     form = config.act_code
     if isinstance(form, IntFormat):

@@ -160,7 +160,7 @@ class Skew(Component):
     acts: in, `Config.act_wires` for each row; `acts_out`: out, the same, delayed.
     weights: in, the codes of all columns and lanes; `weights_out`: out, the same, delayed.
     group_end: in, 1: these operands end their group.
-    ends: out, 1 for each row: what `PE` asks for, a cycle behind the row's operands.
+    ends: out, 1 for each row: what the row's element asks for, a cycle behind the row's operands.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):

@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
+from ...spec.errors import check_type
 from ...spec.formats.numbers import FP32
 from ...spec.streams import streams
 from ..modules import Modules, place
@@ -28,6 +29,8 @@ class Top(Component):
     config: the array.
     modules: as `mixpe.hw.modules` has it; None elaborates plain submodules.
 
+    Raises `UserError` if `config` is no `Config`.
+
     Ports: streams with any pattern of valid and ready; payloads as `mixpe.spec.streams` lists them
     -----
     acts: stream in: activations of all rows; `last` ends the tile and its last group, which may be short.
@@ -47,6 +50,7 @@ class Top(Component):
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
+        check_type("config", config, Config)
         self.config = config
         self.modules = modules
         self.circuits = circuits(config, modules)

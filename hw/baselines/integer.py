@@ -43,7 +43,7 @@ class DequantizeFirstPE(Shell):
     channel then share a sum. Here the element does it: P = sum(s*(q - z)*act), exact while s*(q - z) is -128
     to 127, as quantization sees to; else it wraps.
 
-    Latency and flow are those of `PE`.
+    Latency and flow are those of `ArrayElement`.
 
     `config`: weight_bits is 4; datapath: of the INT8 multiplication ("booth" recodes in the element); group:
     products of one sum, for DGQ those of a channel. `pipelined`: a register holds the INT8 weights, and
@@ -57,7 +57,7 @@ class DequantizeFirstPE(Shell):
     zeros: in, `ZERO_BITS`: z of the codes of the same cycle, plain binary, shared by all lanes. It travels
         with the weights, which holds it where it is needed without an enable.
     scales: in, `SCALE_BITS`: s of the codes of the same cycle, likewise.
-    The others are those of `PE`.
+    The others are those of `ArrayElement`.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None, *, pipelined: bool = False):
@@ -108,7 +108,7 @@ class BitFusionPE(Shell):
     """Fuses four 4x4 multipliers ("bricks") into larger ones, after Bit Fusion (arXiv 1712.01507).
 
     Products per cycle: one 8x8, two 4x8 or 8x4, four 4x4, all signed. All enter one sum, which is wide enough
-    for `config.group` cycles of 8x8. Latency and flow are those of `PE`.
+    for `config.group` cycles of 8x8. Latency and flow are those of `ArrayElement`.
 
     `config`: weight_bits and act_bits are 8, lanes 1; the datapath only says how sums end. Raises `UserError`
     for other widths.
@@ -120,7 +120,7 @@ class BitFusionPE(Shell):
         products of 4x4 need 16 bits of weights, so that other modes lose nothing.
     modes: in, 2 bits: what the operands of the same cycle are (`fusion_mode`). Bit 0: weights have 4 bits,
         else 8. Bit 1: activations have 4, else 8.
-    The others are those of `PE`, with `modes_out`.
+    The others are those of `ArrayElement`, with `modes_out`.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):

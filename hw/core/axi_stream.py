@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Member, Out
 
 from ...spec.array import Config
 from ...spec.core import CoreConfig
+from ...spec.errors import UserError, check_type
 from ...spec.streams import inputs
 from ..array.beats import Beat
 from ..array.top import Top
@@ -64,10 +65,13 @@ class StreamCore(Component):
     m_axis_out_*: transmitter of the array's `out`; TLAST marks a tile's last row.
 
     Each has `tdata`, `tvalid`, `tready` and perhaps `tlast` (`Transmitter`). The bits of TDATA above the beat
-    are zero in results, and do not matter in operands.
+    are zero in results, and do not matter in operands. Raises `UserError` if `config.bus` is not "stream".
     """
 
     def __init__(self, config: CoreConfig, modules: Modules | None = None):
+        check_type("config", config, CoreConfig)
+        if config.bus != "stream":
+            raise UserError(f"bus must be stream for a core without masters, not {config.bus}")
         self.config = config
         self.modules = modules
         super().__init__(axis_members(config.array))

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import Out
 
 from ...spec import layout
 from ...spec.core import CoreConfig
-from ...spec.errors import UserError
+from ...spec.errors import UserError, check_type
 from ..array.top import Top
 from ..modules import Modules, place
 from ..ports import Component, PortGroup, lead_out
@@ -40,6 +40,7 @@ class Core(Component):
     """
 
     def __init__(self, config: CoreConfig, modules: Modules | None = None):
+        check_type("config", config, CoreConfig)
         if config.bus != "axi":
             raise UserError(f"bus must be axi for a core with masters, not {config.bus}")
         self.config = config

@@ -1,4 +1,7 @@
-"""One processing element of an output-stationary array."""
+"""The element inside an array of integer or aligned activations, which takes its operands recoded.
+
+`mixpe.hw.PE` is the element to place alone: it takes plain codes, whatever the datapath.
+"""
 
 from collections.abc import Mapping
 
@@ -21,8 +24,11 @@ def drain_shape(config: Config) -> Shape:
     return Shape(config.drain_bits, signed=not config.carry_columns)
 
 
-class PE(Shell):
+class ArrayElement(Shell):
     """Accumulates one group sum `P = sum(weight * act)` of MixPE, exactly, and passes its operands on.
+
+    What it takes and gives depends on the datapath: recoding of weights (`recoded_weights`) and the addition
+    of saved carries (`resolved`) are done once for a column, at the array's edge.
 
     Timing and flow are those of `Shell`: every cycle brings `lanes` products, and a bubble is a zero operand.
 

@@ -14,7 +14,7 @@ from cocotb.triggers import RisingEdge
 from mixpe.gen.verilog import convert
 from mixpe.hw.array.align import RowAligner
 from mixpe.hw.element.datapath import resolved
-from mixpe.hw.element.integer import PE, recoded_weights
+from mixpe.hw.element.integer import ArrayElement, recoded_weights
 from mixpe.hw.modules import Modules, place
 from mixpe.sim.cocotb.runner import Simulator, simulate
 from mixpe.spec.array import Config
@@ -80,7 +80,7 @@ class AlignedBank(wiring.Component):
             code = later
         results = [code]
         for index, weight in enumerate(range(config.weight.min, config.weight.max + 1)):
-            pe = place(m, f"pe{index}", lambda: PE(config), self.modules, f"{config.name}_pe")
+            pe = place(m, f"pe{index}", lambda: ArrayElement(config), self.modules, f"{config.name}_pe")
             codes = Cat(Const(weight, config.weight_bits), Const(0, config.weight_bits))
             m.d.comb += [
                 pe.acts.eq(aligner.acts),

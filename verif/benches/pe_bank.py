@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from mixpe.gen.verilog import convert
-from mixpe.hw.element.integer import PE, recoded_weights
+from mixpe.hw.element.integer import ArrayElement, recoded_weights
 from mixpe.hw.modules import Modules, place
 from mixpe.spec.array import DATAPATHS, Config
 
@@ -72,7 +72,7 @@ class PEBank(wiring.Component):
         m = Module()
         sums = []
         for index, config in enumerate(specs(self.lanes)):
-            pe = place(m, f"pe{index}", lambda config=config: PE(config), self.modules, config.name)
+            pe = place(m, f"pe{index}", lambda config=config: ArrayElement(config), self.modules, config.name)
             first = formats(self.lanes).index((config.weight_bits, config.act_bits)) * self.lanes
             m.d.comb += [
                 pe.weights.eq(recoded_weights(config, self._low(self.weights, first, config.weight_bits))),

@@ -19,7 +19,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from mixpe.gen.verilog import convert
-from mixpe.hw.element.integer import PE, recoded_weights
+from mixpe.hw.element.integer import ArrayElement, recoded_weights
 from mixpe.hw.modules import Modules, place
 from mixpe.spec.array import Config
 from mixpe.synth.yosys import SynthesisError, run_yosys
@@ -79,7 +79,7 @@ class _Parts(wiring.Component):
         m = Module()
         for config in self.configs:
             for kind, make in (
-                ("pe", partial(PE, config, self.modules)),
+                ("pe", partial(ArrayElement, config, self.modules)),
                 ("recoder", partial(_Recoder, config)),
             ):
                 name = f"{kind}_{config.name}"

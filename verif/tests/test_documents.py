@@ -7,7 +7,7 @@ import click
 import pytest
 
 from mixpe.cli.commands import cli
-from mixpe.hw.element.integer import PE
+from mixpe.hw.array.pe import PE
 from mixpe.sim import fast
 from mixpe.sim.verilator import verilator_environment
 from mixpe.spec.array import Config

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mixpe.gen.verilog import convert
-from mixpe.hw.element.integer import PE
+from mixpe.hw.element.integer import ArrayElement
 from mixpe.ppa.operands import layer_operands, pe_stimulus
 from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
@@ -294,7 +294,7 @@ def functions_only(text: str) -> str:
 
 
 def mapped_pe(tmp_path: Path, library: Library, config: Config) -> str:
-    (tmp_path / "design.v").write_text(convert("pe", lambda modules: PE(config, modules)))
+    (tmp_path / "design.v").write_text(convert("pe", lambda modules: ArrayElement(config, modules)))
     # ABC does without delays, and cannot read tables of one number.
     (tmp_path / "functions.lib").write_text(functions_only(library.paths[0].read_text()))
     files = "-liberty functions.lib"

@@ -36,6 +36,7 @@ def test_manifest_file(tmp_path):
         "verilog": ".v",
         "testbench": "_tb.v",
         "instance_template": "_inst.v",
+        "fusesoc_core": ".core",
         "payload_package": "_pkg.sv",
     }
     files = {kind: f"{EVERYTHING.name}{end}" for kind, end in ends.items()}

@@ -9,7 +9,7 @@ import pytest
 from mixpe.gen.verilog import convert
 from mixpe.gen.write import design_verilog
 from mixpe.hw.element.datapath import compression
-from mixpe.hw.element.integer import PE
+from mixpe.hw.element.integer import ArrayElement
 from mixpe.spec.array import DATAPATHS, Config
 from mixpe.spec.errors import UserError
 from mixpe.synth.adders import FULL, HALF, find_adders
@@ -95,7 +95,7 @@ def test_inverting_flip_flop_is_taken_where_it_is_smaller(tmp_path):
 
 def element(folder: Path, config: Config) -> Path:
     path = folder / "element.v"
-    path.write_text(convert(config.name, lambda modules: PE(config, modules)))
+    path.write_text(convert(config.name, lambda modules: ArrayElement(config, modules)))
     return path
 
 

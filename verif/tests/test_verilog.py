@@ -26,9 +26,12 @@ CORES = {
     [
         (
             EVERYTHING,
-            {"manifest.json", *(f"everything{end}" for end in (".v", "_tb.v", "_inst.v", "_pkg.sv"))},
+            {
+                "manifest.json",
+                *(f"everything{end}" for end in (".v", ".core", "_tb.v", "_inst.v", "_pkg.sv")),
+            },
         ),
-        (CORES["core"], {"mine.v", "mine.h", "mine_inst.v", "manifest.json"}),
+        (CORES["core"], {"mine.v", "mine.h", "mine.core", "mine_inst.v", "manifest.json"}),
     ],
     ids=["array", "core"],
 )

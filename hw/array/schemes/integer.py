@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Shape, Signal, Value, signed
 
 from ....spec.formats.numbers import FP32
 from ...element.datapath import resolved
-from ...element.integer import PE, RowSum, drain_shape, recoded_weights
+from ...element.integer import ArrayElement, RowSum, drain_shape, recoded_weights
 from ...fp import FloatMultiplier, IntToFloat, Power
 from ...ports import Component
 from ..door import FloatDoor
@@ -19,7 +19,7 @@ class IntegerCircuits(Circuits):
     name = "integer"
 
     def element(self) -> Component:
-        return PE(self.config, self.modules)
+        return ArrayElement(self.config, self.modules)
 
     def row_accumulator(self) -> Any:
         return RowSum(self.config)
