@@ -59,7 +59,7 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
     else:
         facts = core_manifest(config, text, files)
     if name := files.get("c_header"):
-        header = write_file(folder / name, c_header(name))
+        header = write_file(folder / name, c_header(config.name))
     instance = write_file(folder / files["instance_template"], instance_template(facts))
     package = None
     if name := files.get("payload_package"):
