@@ -21,6 +21,7 @@ from ..support.files import around, write_file
 
 BEGIN, END = "<!-- registers:begin -->", "<!-- registers:end -->"
 
+
 def register_table() -> str:
     """Markdown: tables of the registers, of what their access means, of their fields, of the error codes."""
     registers = (
@@ -83,7 +84,7 @@ def c_header(name: str) -> str:
         for error in Error
     ]
     lines = [
-        f"/* Registers of the mixpe accelerator core {name}: 32 bits wide, little-endian; offsets in bytes. */",
+        f"/* Registers of the mixpe accelerator core {name}: 32 bits wide, little-endian, offsets in bytes */",
         f"#ifndef {guard}",
         f"#define {guard}",
         "",

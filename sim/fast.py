@@ -193,6 +193,10 @@ class SimulatedCore:
         """Resets the core and drops what is under way on its bus; memory and `inject` stay."""
         self._check(self._library.mixpe_reset(self._alive()))
 
+    def reset_alone(self) -> None:
+        """Resets the core while memory goes on with what is under way, and answers it."""
+        self._check(self._library.mixpe_reset_alone(self._alive()))
+
     def inject(self, address: int, size: int, response: str) -> None:
         """Answers `response`, "SLVERR" or "DECERR", to words that touch these bytes; none is written."""
         codes = {name: code for code, name in _RESPONSES.items()}
@@ -238,6 +242,7 @@ def _load(path: Path) -> ctypes.CDLL:
         "destroy": (None, [model]),
         "error": (ctypes.c_char_p, [model]),
         "reset": (ctypes.c_int, [model]),
+        "reset_alone": (ctypes.c_int, [model]),
         "run": (ctypes.c_int, [model, ctypes.c_uint64, ctypes.c_int]),
         "read_register": (ctypes.c_int, [model, word, ctypes.POINTER(word)]),
         "write_register": (ctypes.c_int, [model, word, word]),

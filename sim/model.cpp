@@ -52,7 +52,7 @@ public:
         Vcore& top = *top_;
         top.rst = 1;
         tick();
-        for (int i = 0; i < 3; ++i) {
+        for (int i = 1; i < RESET_CYCLES; ++i) {
             tick();
             if (top.m_axi_arvalid || top.m_axi_awvalid || top.m_axi_wvalid)
                 return log_.fail("AXI4: a VALID is high during reset");
@@ -61,6 +61,15 @@ public:
         }
         top.rst = 0;
         return OKAY;
+    }
+
+    // Resets the core while memory goes on.
+    int reset_alone() {
+        registers_.reset();
+        top_->rst = 1;
+        for (int i = 0; i < RESET_CYCLES && !log_.failed(); ++i) cycle();
+        top_->rst = 0;
+        return log_.failed() ? FAILED : OKAY;
     }
 
     // Runs until `irq` is high (where asked for) or `cycles` have passed. Returns whether `irq` is high.
@@ -90,6 +99,8 @@ public:
     }
 
 private:
+    static constexpr int RESET_CYCLES = 4;
+
     static Vcore* make_top(VerilatedContext* context) {
         context->traceEverOn(VM_TRACE);
         Vcore* top = new Vcore(context, "");
@@ -172,6 +183,9 @@ EXPORT void mixpe_destroy(Model* model) { delete model; }
 EXPORT const char* mixpe_error(Model* model) { return model->log().error.c_str(); }
 EXPORT int mixpe_reset(Model* model) {
     return mixpe::guarded(model, [&] { return model->reset(); });
+}
+EXPORT int mixpe_reset_alone(Model* model) {
+    return mixpe::guarded(model, [&] { return model->reset_alone(); });
 }
 EXPORT int mixpe_run(Model* model, uint64_t cycles, int until_irq) {
     return mixpe::guarded(model, [&] { return model->run(cycles, until_irq); });
