@@ -84,7 +84,7 @@ def c_header(name: str) -> str:
         for error in Error
     ]
     lines = [
-        f"/* Registers of the mixpe accelerator core {name}: 32 bits wide, little-endian, offsets in bytes */",
+        f"/* Registers of the mixpe core {name}: 32 bits wide, little-endian; offsets in bytes. */",
         f"#ifndef {guard}",
         f"#define {guard}",
         "",

@@ -30,7 +30,7 @@ class Model {
 public:
     Model(uint8_t* bytes, const Options& options)
         : context_(new VerilatedContext),
-          top_(make_top(context_.get())),
+          top_(make_top(context_.get(), options.argument)),
           random_(options.seed),
           memory_(*top_, log_, random_, options, bytes),
           registers_(*top_, log_, random_, options.back_pressure) {
@@ -78,12 +78,8 @@ public:
         return log_.failed() ? FAILED : int(top_->irq);
     }
 
-    int read_register(uint32_t offset, uint32_t* value) {
-        return registers_.read(offset, value, [this] { cycle(); });
-    }
-
-    int write_register(uint32_t offset, uint32_t value) {
-        return registers_.write(offset, value, [this] { cycle(); });
+    int access_registers(mixpe::Access* accesses, size_t count) {
+        return registers_.play(accesses, count, [this] { cycle(); });
     }
 
     int open_trace(const char* path) {
@@ -101,7 +97,9 @@ public:
 private:
     static constexpr int RESET_CYCLES = 4;
 
-    static Vcore* make_top(VerilatedContext* context) {
+    static Vcore* make_top(VerilatedContext* context, const char* argument) {
+        const char* arguments[] = {"core", argument};
+        if (argument) context->commandArgs(2, arguments);
         context->traceEverOn(VM_TRACE);
         Vcore* top = new Vcore(context, "");
         top->clk = 0;
@@ -190,11 +188,8 @@ EXPORT int mixpe_reset_alone(Model* model) {
 EXPORT int mixpe_run(Model* model, uint64_t cycles, int until_irq) {
     return mixpe::guarded(model, [&] { return model->run(cycles, until_irq); });
 }
-EXPORT int mixpe_read_register(Model* model, uint32_t offset, uint32_t* value) {
-    return mixpe::guarded(model, [&] { return model->read_register(offset, value); });
-}
-EXPORT int mixpe_write_register(Model* model, uint32_t offset, uint32_t value) {
-    return mixpe::guarded(model, [&] { return model->write_register(offset, value); });
+EXPORT int mixpe_access_registers(Model* model, mixpe::Access* accesses, uint64_t count) {
+    return mixpe::guarded(model, [&] { return model->access_registers(accesses, count); });
 }
 EXPORT void mixpe_add_fault(Model* model, uint64_t first, uint64_t size, int response) {
     model->memory().add_fault({first, size, static_cast<mixpe::Response>(response)});
