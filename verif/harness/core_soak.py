@@ -31,7 +31,8 @@ _CODES = {
 class Soak:
     """Runs commands in batches on a core with a memory drawn at random.
 
-    verilog: of the core, if it is not the one that `config` describes, and `argument` for it. `fates`: how many batches had which.
+    verilog: of the core, if it is not the one that `config` describes, and `argument` for it. `fates`: how
+    many batches had which.
     Raises `AssertionError` where the core does wrong.
     """
 
