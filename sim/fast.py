@@ -82,7 +82,8 @@ class SimulatedCore:
         drawn from `seed`; where it is not 0, register accesses wait at random too.
     trace: a VCD file to write all signals to, up to `close`.
     verilog: of a module `config.name` with a core's ports, in place of the core that `config` describes.
-    argument: an argument such as "+name=1", which the Verilog may read by $value$plusargs.
+    argument: an argument such as "+name=1", which the Verilog may read by $value$plusargs. With one, no
+        assertion of the Verilog ends the simulation.
 
     Attributes: `config`; `memory`, the memory's bytes, uint8, not a copy.
 

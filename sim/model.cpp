@@ -100,6 +100,8 @@ private:
     static Vcore* make_top(VerilatedContext* context, const char* argument) {
         const char* arguments[] = {"core", argument};
         if (argument) context->commandArgs(2, arguments);
+        // A faulty netlist breaks what Verilator asserts of case statements, which would end the process.
+        context->assertOn(!argument);
         context->traceEverOn(VM_TRACE);
         Vcore* top = new Vcore(context, "");
         top->clk = 0;
