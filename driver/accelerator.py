@@ -1,6 +1,6 @@
 """The accelerator as software sees it: load weights, multiply, read counters."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -173,6 +173,15 @@ class Accelerator:
     def abort(self) -> None:
         """Ends all commands, which then fail, and waits until the core is idle. Raises `HangError`."""
         self._queue.abort()
+
+    def reset(self, pulse: Callable[[], None]) -> None:
+        """Resets the core alone, while its memory goes on: all commands fail, and loaded weights stay.
+
+        `pulse` resets the core. It is called once the core's bus is quiet, as docs/core.md demands, and not
+        at all if that never comes: then `HangError` is raised, and only a reset of core and memory together
+        helps, with an `Accelerator` anew.
+        """
+        self._queue.reset(pulse)
 
     # Counters
 

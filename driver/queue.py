@@ -48,14 +48,12 @@ class CommandQueue:
         self._patience = patience_of(identity) if patience is None else patience
         self._pending: deque[Command] = deque()
         self._tag = 0
-        self._done_count = 0
         self._before: Counters | None = None  # when the only command in the core was given to it
         # When the core was last seen idle: registers.acts, which tells whether it may have had commands that
         # are not in _pending since, and what it had counted.
         self._idle: tuple[int, Counters] | None = None
         self._lost: HangError | None = None
-        self.registers.clear("INTERRUPT")
-        self.registers.clear("INTERRUPT_ENABLE")
+        self._take_over()
 
     @property
     def pending(self) -> tuple[Command, ...]:
@@ -142,6 +140,25 @@ class CommandQueue:
             raise self._lose(f"{self._hang()}, and no abort ends it")
         self._settle()
         self.registers.clear("ERROR")
+
+    def reset(self, pulse: Callable[[], None]) -> None:
+        """Ends all commands, waits until the core's bus is quiet, calls `pulse`, takes the core over anew.
+
+        Raises `HangError`, and does not call `pulse`, if the bus does not become quiet.
+        """
+        if self._lost:
+            raise self._lost
+        self.abort()
+        pulse()
+        self.registers.forget()
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Begins with a core that nobody else uses."""
+        self._done_count = 0
+        self._idle = None
+        self.registers.clear("INTERRUPT")
+        self.registers.clear("INTERRUPT_ENABLE")
 
     def _counted_so_far(self) -> Counters:
         """Returns the counters of a core without commands; waits for raw ones, clears the error of one."""
@@ -241,7 +258,7 @@ class CommandQueue:
 
     def _lose(self, text: str) -> HangError:
         """Fails all commands, now and later. The core may still write to any region: none is given up."""
-        self._lost = lost = HangError(f"{text}: reset it")
+        self._lost = lost = HangError(f"{text}: reset it with its memory")
         while self._pending:
             self._pending.popleft().fail(lost)
         return lost

@@ -38,6 +38,10 @@ class Registers:
             if each.access is Access.WRITE:
                 self._held[offset] = word
 
+    def forget(self) -> None:
+        """Forgets what registers hold: the core was reset."""
+        self._held.clear()
+
     def fields(self, name: str) -> dict[str, int]:
         """Reads a register: the values of its fields."""
         return register(name).unpack(self.read(name))

@@ -1,6 +1,5 @@
 """The register map as Markdown and as a C header."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from ..spec.registers import (
 from ..support.files import around, write_file
 
 BEGIN, END = "<!-- registers:begin -->", "<!-- registers:end -->"
-
-_PREFIX = "MIXPE_"
 
 
 def register_table() -> str:
@@ -72,28 +69,30 @@ def updated(path: Path) -> str:
 
 
 def c_header(name: str) -> str:
-    """A C header (C99, C++) of the register map; its include guard is called after `name`, such as "core.h".
+    """A C header (C99, C++) of the register map for the core called `name`.
 
-    Of a register R: `MIXPE_R_OFFSET` in bytes, and `MIXPE_R_HIGH_OFFSET` of the high half of 64 bits. Of its
-    field F: `MIXPE_R_F_MASK`, `MIXPE_R_F_SHIFT`, and a `MIXPE_R_F_<code>` for each value that has a name. The
-    codes of ERROR are `enum mixpe_error`.
+    All its names begin with the core's, in upper case, so that a program can include the headers of several
+    cores. Of a register R of the core `core`: `CORE_R_OFFSET` in bytes, and `CORE_R_HIGH_OFFSET` of the high
+    half of 64 bits. Of its field F: `CORE_R_F_MASK`, `CORE_R_F_SHIFT`, and a `CORE_R_F_<code>` for each value
+    that has a name. The codes of ERROR are `enum core_error`.
     """
-    guard = _PREFIX + re.sub(r"\W+", "_", name).strip("_").upper() + "_INCLUDED"
+    prefix = f"{name.upper()}_"
+    guard = f"{prefix}H_INCLUDED"
     errors = [
-        f"    {_PREFIX}ERR_{error.name} = {int(error)}{'' if error is list(Error)[-1] else ','}"
+        f"    {prefix}ERR_{error.name} = {int(error)}{'' if error is list(Error)[-1] else ','}"
         f" /* {ERROR_MEANINGS[error]} */"
         for error in Error
     ]
     lines = [
-        "/* Registers of a mixpe accelerator core: 32 bits wide, little-endian; offsets in bytes. */",
+        f"/* Registers of the mixpe core {name}: 32 bits wide, little-endian; offsets in bytes. */",
         f"#ifndef {guard}",
         f"#define {guard}",
         "",
-        *_defines(_constants()),
-        *(line for each in REGISTERS for line in _register_lines(each)),
+        *_defines(prefix, _constants()),
+        *(line for each in REGISTERS for line in _register_lines(prefix, each)),
         "",
         "/* Why the core refused a command (below 16) or ended one. */",
-        "enum mixpe_error {",
+        f"enum {name}_error {{",
         *errors,
         "};",
         "",
@@ -110,13 +109,13 @@ def _constants() -> Iterator[tuple[str, str]]:
     yield "ID_VALUE", f"0x{ID_VALUE:08X}u"
 
 
-def _register_lines(each: Register) -> Iterator[str]:
+def _register_lines(prefix: str, each: Register) -> Iterator[str]:
     yield ""
     yield f"/* {each.name} ({each.access}): {each.meaning} */"
-    yield from _defines(_places(each))
+    yield from _defines(prefix, _places(each))
     for field in each.fields:
         yield f"/* {field.name}: {field.meaning} */"
-        yield from _defines(_field_values(each, field))
+        yield from _defines(prefix, _field_values(each, field))
 
 
 def _places(each: Register) -> Iterator[tuple[str, str]]:
@@ -133,9 +132,9 @@ def _field_values(each: Register, field: Field) -> Iterator[tuple[str, str]]:
         yield f"{name}_{code.upper()}", f"{value}u"
 
 
-def _defines(values: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _defines(prefix: str, values: Iterable[tuple[str, str]]) -> Iterator[str]:
     for name, value in values:
-        yield f"#define {_PREFIX}{name} {value}"
+        yield f"#define {prefix}{name} {value}"
 
 
 def _reset(each: Register) -> str:

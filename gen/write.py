@@ -62,7 +62,7 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
     else:
         facts = core_manifest(config, text, files)
     if name := files.get("c_header"):
-        contents["c_header"] = c_header(name)
+        contents["c_header"] = c_header(config.name)
     contents["instance_template"] = instance_template(facts)
     contents["fusesoc_core"] = core_file(config, facts)
     if "payload_package" in files:

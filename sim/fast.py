@@ -2,6 +2,7 @@
 
 import ctypes
 import weakref
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from time import monotonic
@@ -39,7 +40,32 @@ class _Options(ctypes.Structure):
         ("read_latency", ctypes.c_uint32),
         ("write_latency", ctypes.c_uint32),
         ("requests", ctypes.c_uint32),
+        ("argument", ctypes.c_char_p),
     )
+
+
+class Access(ctypes.Structure):
+    """Stands for one access of a register, as registers.h declares it.
+
+    offset: of the register. value: to write, or what was read. strobes: of the bytes to write. writes: it is
+    a write. response: what answered it, 0 for OKAY, 2 for SLVERR, 3 for DECERR.
+    """
+
+    _fields_ = (
+        ("offset", ctypes.c_uint32),
+        ("value", ctypes.c_uint32),
+        ("strobes", ctypes.c_uint32),
+        ("writes", ctypes.c_uint32),
+        ("response", ctypes.c_uint32),
+    )
+
+
+def reading(offset: int) -> Access:
+    return Access(offset)
+
+
+def writing(offset: int, value: int, strobes: int = 15) -> Access:
+    return Access(offset, value, strobes, 1)
 
 
 class SimulatedCore:
@@ -60,6 +86,8 @@ class SimulatedCore:
         drawn from `seed`; where it is not 0, register accesses wait at random too.
     trace: a VCD file to write all signals to, up to `close`.
     verilog: of a module `config.name` with a core's ports, in place of the core that `config` describes.
+    argument: an argument such as "+name=1", which the Verilog may read by $value$plusargs. With one, no
+        assertion of the Verilog ends the simulation.
 
     Attributes: `config`; `memory`, the memory's bytes, uint8, not a copy.
 
@@ -82,6 +110,7 @@ class SimulatedCore:
         seed: int = 0,
         trace: Path | None = None,
         verilog: str | None = None,
+        argument: str | None = None,
     ):
         if config.bus != "axi":
             raise UserError(f"bus must be axi for a simulated core, not {config.bus}")
@@ -118,6 +147,7 @@ class SimulatedCore:
             latency,
             write_latency,
             requests,
+            argument.encode() if argument else None,
         )
         model = self._library.mixpe_create(self.memory.ctypes.data, ctypes.byref(options))
         if not model:
@@ -150,16 +180,10 @@ class SimulatedCore:
         return self.memory.size
 
     def read_register(self, offset: int) -> int:
-        value = ctypes.c_uint32()
-        response = self._check(self._library.mixpe_read_register(self._alive(), offset, ctypes.byref(value)))
-        if response in _RESPONSES:
-            raise RegisterError(offset, _RESPONSES[response], writes=False)
-        return value.value
+        return self._access(reading(offset))
 
     def write_register(self, offset: int, value: int) -> None:
-        response = self._check(self._library.mixpe_write_register(self._alive(), offset, value))
-        if response in _RESPONSES:
-            raise RegisterError(offset, _RESPONSES[response], writes=True)
+        self._access(writing(offset, value))
 
     def read_memory(self, address: int, size: int) -> np.ndarray:
         return self._slice(address, size).copy()
@@ -187,6 +211,15 @@ class SimulatedCore:
         """Counts the strobed bytes that memory answered since the simulation began."""
         return self._library.mixpe_write_bytes(self._alive())
 
+    def access_registers(self, accesses: Sequence[Access]) -> list[Access]:
+        """Makes several accesses, each offered before the one before it is answered, reads beside writes.
+
+        Returns them with their answers. Reads stay in order, and so do writes.
+        """
+        made = (Access * len(accesses))(*accesses)
+        self._check(self._library.mixpe_access_registers(self._alive(), made, len(made)))
+        return list(made)
+
     def run(self, cycles: int) -> bool:
         """Lets `cycles` pass, whatever `irq` does. Returns whether it is high."""
         return self._run(cycles, until_irq=False)
@@ -194,6 +227,10 @@ class SimulatedCore:
     def reset(self) -> None:
         """Resets the core and drops what is under way on its bus; memory and `inject` stay."""
         self._check(self._library.mixpe_reset(self._alive()))
+
+    def reset_alone(self) -> None:
+        """Resets the core while memory goes on with what is under way, and answers it."""
+        self._check(self._library.mixpe_reset_alone(self._alive()))
 
     def inject(self, address: int, size: int, response: str) -> None:
         """Answers `response`, "SLVERR" or "DECERR", to words that touch these bytes; none is written."""
@@ -216,6 +253,12 @@ class SimulatedCore:
             took = monotonic() - begin
             # At most twice as many at a time: the last call may have been a lucky one.
             self._call_cycles = max(1, min(2 * step, int(step * _CALL_SECONDS / max(took, 1e-6))))
+
+    def _access(self, access: Access) -> int:
+        self._check(self._library.mixpe_access_registers(self._alive(), ctypes.byref(access), 1))
+        if access.response in _RESPONSES:
+            raise RegisterError(access.offset, _RESPONSES[access.response], writes=bool(access.writes))
+        return access.value
 
     def _alive(self) -> int:
         if not self._close.alive:
@@ -242,15 +285,15 @@ class SimulatedCore:
 def _load(path: Path) -> ctypes.CDLL:
     """Loads the library and types its functions. Calls let other threads run."""
     library = ctypes.CDLL(str(path))
-    model, word = ctypes.c_void_p, ctypes.c_uint32
+    model = ctypes.c_void_p
     types = {
         "create": (model, [ctypes.c_void_p, ctypes.POINTER(_Options)]),
         "destroy": (None, [model]),
         "error": (ctypes.c_char_p, [model]),
         "reset": (ctypes.c_int, [model]),
+        "reset_alone": (ctypes.c_int, [model]),
         "run": (ctypes.c_int, [model, ctypes.c_uint64, ctypes.c_int]),
-        "read_register": (ctypes.c_int, [model, word, ctypes.POINTER(word)]),
-        "write_register": (ctypes.c_int, [model, word, word]),
+        "access_registers": (ctypes.c_int, [model, ctypes.POINTER(Access), ctypes.c_uint64]),
         "add_fault": (None, [model, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int]),
         "clear_faults": (None, [model]),
         "cycles": (ctypes.c_uint64, [model]),

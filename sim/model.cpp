@@ -30,7 +30,7 @@ class Model {
 public:
     Model(uint8_t* bytes, const Options& options)
         : context_(new VerilatedContext),
-          top_(make_top(context_.get())),
+          top_(make_top(context_.get(), options.argument)),
           random_(options.seed),
           memory_(*top_, log_, random_, options, bytes),
           registers_(*top_, log_, random_, options.back_pressure) {
@@ -52,7 +52,7 @@ public:
         Vcore& top = *top_;
         top.rst = 1;
         tick();
-        for (int i = 0; i < 3; ++i) {
+        for (int i = 1; i < RESET_CYCLES; ++i) {
             tick();
             if (top.m_axi_arvalid || top.m_axi_awvalid || top.m_axi_wvalid)
                 return log_.fail("AXI4: a VALID is high during reset");
@@ -63,18 +63,23 @@ public:
         return OKAY;
     }
 
+    // Resets the core while memory goes on.
+    int reset_alone() {
+        registers_.reset();
+        top_->rst = 1;
+        for (int i = 0; i < RESET_CYCLES && !log_.failed(); ++i) cycle();
+        top_->rst = 0;
+        return log_.failed() ? FAILED : OKAY;
+    }
+
     // Runs until `irq` is high (where asked for) or `cycles` have passed. Returns whether `irq` is high.
     int run(uint64_t cycles, bool until_irq) {
         for (uint64_t i = 0; i < cycles && !(until_irq && top_->irq) && !log_.failed(); ++i) cycle();
         return log_.failed() ? FAILED : int(top_->irq);
     }
 
-    int read_register(uint32_t offset, uint32_t* value) {
-        return registers_.read(offset, value, [this] { cycle(); });
-    }
-
-    int write_register(uint32_t offset, uint32_t value) {
-        return registers_.write(offset, value, [this] { cycle(); });
+    int access_registers(mixpe::Access* accesses, size_t count) {
+        return registers_.play(accesses, count, [this] { cycle(); });
     }
 
     int open_trace(const char* path) {
@@ -90,7 +95,13 @@ public:
     }
 
 private:
-    static Vcore* make_top(VerilatedContext* context) {
+    static constexpr int RESET_CYCLES = 4;
+
+    static Vcore* make_top(VerilatedContext* context, const char* argument) {
+        const char* arguments[] = {"core", argument};
+        if (argument) context->commandArgs(2, arguments);
+        // A faulty netlist breaks what Verilator asserts of case statements, which would end the process.
+        context->assertOn(!argument);
         context->traceEverOn(VM_TRACE);
         Vcore* top = new Vcore(context, "");
         top->clk = 0;
@@ -173,14 +184,14 @@ EXPORT const char* mixpe_error(Model* model) { return model->log().error.c_str()
 EXPORT int mixpe_reset(Model* model) {
     return mixpe::guarded(model, [&] { return model->reset(); });
 }
+EXPORT int mixpe_reset_alone(Model* model) {
+    return mixpe::guarded(model, [&] { return model->reset_alone(); });
+}
 EXPORT int mixpe_run(Model* model, uint64_t cycles, int until_irq) {
     return mixpe::guarded(model, [&] { return model->run(cycles, until_irq); });
 }
-EXPORT int mixpe_read_register(Model* model, uint32_t offset, uint32_t* value) {
-    return mixpe::guarded(model, [&] { return model->read_register(offset, value); });
-}
-EXPORT int mixpe_write_register(Model* model, uint32_t offset, uint32_t value) {
-    return mixpe::guarded(model, [&] { return model->write_register(offset, value); });
+EXPORT int mixpe_access_registers(Model* model, mixpe::Access* accesses, uint64_t count) {
+    return mixpe::guarded(model, [&] { return model->access_registers(accesses, count); });
 }
 EXPORT void mixpe_add_fault(Model* model, uint64_t first, uint64_t size, int response) {
     model->memory().add_fault({first, size, static_cast<mixpe::Response>(response)});

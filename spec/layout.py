@@ -115,6 +115,18 @@ def out_stride(n: int, config: Config) -> int:
     return aligned(out_row_bytes(n, config))
 
 
+def region_bytes(m: int, k: int, n: int, a_stride: int, o_stride: int, config: Config) -> dict[str, int]:
+    """Returns the bytes of a command's regions, by letter: from each address up to the last byte in use."""
+    sizes = {
+        "A": (m - 1) * a_stride + act_row_bytes(k, config),
+        "W": weight_bytes(k, n, config),
+        "S": scale_bytes(k, n, config),
+        "T": token_bytes(m),
+        "O": (m - 1) * o_stride + out_row_bytes(n, config),
+    }
+    return {letter: sizes[letter] for letter in regions(config)}
+
+
 def ideal_weight_bits(config: Config) -> float:
     """Bits per weight without padding: the code, and its share of a whole group's scale and zero point."""
     return config.weight_bits + scale_beat_bits(config) / config.cols / config.group

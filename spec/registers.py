@@ -146,6 +146,8 @@ class Error(IntEnum):
     LAYOUT = 6
     QUEUE_FULL = 7
     PENDING = 8
+    RANGE = 9
+    OVERLAP = 10
     READ_SLAVE = 16
     READ_DECODE = 17
     WRITE_SLAVE = 18
@@ -163,6 +165,8 @@ ERROR_MEANINGS = {
     Error.LAYOUT: "the memory layout's version is not the core's",
     Error.QUEUE_FULL: "the queue has no room",
     Error.PENDING: "an earlier error is not cleared",
+    Error.RANGE: "a region goes beyond the core's last address",
+    Error.OVERLAP: "rows of results overlap: O_STRIDE is less than a row",
     Error.READ_SLAVE: "a read was answered SLVERR",
     Error.READ_DECODE: "a read was answered DECERR",
     Error.WRITE_SLAVE: "a write was answered SLVERR",

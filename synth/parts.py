@@ -28,6 +28,7 @@ class Part:
 CORE_PARTS = {
     "registers": "register file",
     "commands": "command queue",
+    "range_check": "range check",
     "planner": "planner",
     "reader": "reader",
     "weight_loader": "weight loader",

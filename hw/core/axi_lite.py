@@ -57,12 +57,15 @@ class AxiLiteSlave(Component):
 
     Address and data of a write may come in any order and at any distance, and answers stay until they are
     taken. One write and one read are under way at a time. The next address (and data) may come meanwhile, so
-    that there is an access every other cycle. No output of the bus depends on an input within the cycle. The
-    two low bits of an address, and `awprot` and `arprot`, change nothing.
+    that there is an access every other cycle, unless `write_wait` holds one up. No output of the bus depends
+    on an input of it within the cycle. The two low bits of an address, and `awprot` and `arprot`, change
+    nothing.
 
     Ports
     -----
     s_axil_*: the bus (`LiteSlave`).
+    write_offered: out, 1: a write is there, with all that follows, and is done unless `write_wait` is high.
+    write_wait: in, 1: the write waits.
     write: out, 1: this cycle writes.
     write_index: out, `INDEX_BITS`: the word that is written.
     write_data: out, `WORD_BITS`: what is written.
@@ -78,6 +81,8 @@ class AxiLiteSlave(Component):
         super().__init__(
             {
                 **axil_members(),
+                "write_offered": Out(1),
+                "write_wait": In(1),
                 "write": Out(1),
                 "write_index": Out(INDEX_BITS),
                 "write_data": Out(WORD_BITS),
@@ -101,7 +106,10 @@ class AxiLiteSlave(Component):
         written = Cat(self.write_data, self.write_strobes)
         addressed = _keep(m, "aw", self._channel("aw"), address, self.write_index, self.write)
         has_data = _keep(m, "w", self._channel("w"), data, written, self.write)
-        m.d.comb += self.write.eq(addressed & has_data & ~self.s_axil_bvalid)
+        m.d.comb += [
+            self.write_offered.eq(addressed & has_data & ~self.s_axil_bvalid),
+            self.write.eq(self.write_offered & ~self.write_wait),
+        ]
         _answer(m, self._channel("b"), self.write, self.s_axil_bresp, self.write_error)
 
     def _reads(self, m: Module) -> None:

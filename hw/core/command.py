@@ -26,10 +26,13 @@ def member_name(register: Register, part: Field) -> str:
 class CommandPort(wiring.Signature):
     """Declares the ports between the registers and what runs commands, as the registers do.
 
-    `refused` answers `submit` within the cycle, and `error_pending` follows `failed` within the cycle.
+    A command is offered until it is `checked`; `submit` comes in that cycle. `refused` answers it within the
+    cycle, and `error_pending` follows `failed` within the cycle.
 
     Members
     -------
+    offered: out, 1: software wants to submit `command`, which stays as it is until then.
+    checked: in, 1, while `offered` is high: the command may be submitted in this cycle.
     submit: out, 1: software submits `command` in this cycle.
     command: out, `Command`: the command as the registers hold it.
     refused: in, `CODE_BITS`, in the cycle of `submit`: the `Error` for which the command is refused; 0 takes
@@ -48,6 +51,8 @@ class CommandPort(wiring.Signature):
     def __init__(self):
         super().__init__(
             {
+                "offered": Out(1),
+                "checked": In(1),
                 "submit": Out(1),
                 "command": Out(Command()),
                 "refused": In(CODE_BITS),

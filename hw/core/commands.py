@@ -10,8 +10,10 @@ from amaranth.lib.wiring import In, Out
 from ...spec.core import SIZE_BITS, STRIDE_BITS, CoreConfig
 from ...spec.layout import ALIGNMENT, LAYOUT_VERSION, regions
 from ...spec.registers import CODE_BITS, TAG_BITS, Error
+from ..modules import Modules, place
 from ..ports import Component
 from .command import CommandPort
+from .range_check import RangeCheck
 
 _ALIGNED = (ALIGNMENT - 1).bit_length()
 
@@ -32,7 +34,7 @@ class Job(data.StructLayout):
 
 
 class Commands(Component):
-    """Checks, queues and runs commands.
+    """Checks, queues and runs commands. `modules`: as for `mixpe.hw.modules`.
 
     A command that leaves the queue becomes `job`. Then `plan` is pulsed and `planned` awaited, `start` is
     pulsed, and the command is done when `active` has fallen. It ends early by an `error` or by `cancel`: then
@@ -56,8 +58,8 @@ class Commands(Component):
         `clear`.
     """
 
-    def __init__(self, config: CoreConfig):
-        self.config = config
+    def __init__(self, config: CoreConfig, modules: Modules | None = None):
+        self.config, self.modules = config, modules
         super().__init__(
             {
                 **CommandPort().flip().members,
@@ -81,10 +83,26 @@ class Commands(Component):
         m.submodules.queue = ResetInserter(self.clear)(fifo)
         ending, failing = Signal(), Signal()
 
+        # What is cheap to see is seen at once; else the regions are checked, and all conditions once more.
+        check: Any = place(
+            m,
+            "range_check",
+            lambda: RangeCheck(self.config, self.modules),
+            self.modules,
+            f"{self.config.name}_range_check",
+        )
+        refusal = Signal(CODE_BITS)
+        m.d.comb += [
+            refusal.eq(self._refusal(fifo.w_rdy, ending)),
+            check.command.eq(self.command),
+            check.start.eq(self.offered & ~refusal.any()),
+            self.checked.eq(check.done | (check.idle & refusal.any())),
+            self.refused.eq(Mux(refusal.any(), refusal, check.error)),
+        ]
+
         accepted = Signal(job)
         m.d.comb += [accepted[name].eq(self.command[name]) for name, _ in job]
         m.d.comb += [
-            self.refused.eq(self._refusal(fifo.w_rdy, ending)),
             fifo.w_en.eq(self.submit & ~self.refused.any()),
             fifo.w_data.eq(accepted),
             self.queued.eq(fifo.level),
@@ -130,7 +148,7 @@ class Commands(Component):
         return m
 
     def _refusal(self, room: Value, ending: Value) -> Value:
-        """Returns the `Error` that the command submitted meets, 0 if it is legal."""
+        """Returns the `Error` that the command offered meets, 0 if it has none but perhaps in its regions."""
         command, config = self.command, self.config
         letters = [each.lower() for each in regions(config.array)]
         addresses = [command[f"{letter}_address"] for letter in letters]

@@ -52,7 +52,7 @@ class Core(Component):
         config, modules, array = self.config, self.modules, self.config.array
 
         registers = self._add(m, "registers", lambda: RegisterFile(config))
-        commands = self._add(m, "commands", lambda: Commands(config))
+        commands = self._add(m, "commands", lambda: Commands(config, modules))
         planner = self._add(m, "planner", lambda: Planner(config))
         clear = commands.clear
         engine = place(m, "engine", lambda: Top(array, modules), modules, array.name, reset=clear)

@@ -6,7 +6,6 @@ from amaranth.lib.wiring import In, Out
 
 from ...spec import layout
 from ...spec.core import SIZE_BITS, CoreConfig
-from ...spec.cycles import divides
 from ..ports import Component
 
 
@@ -67,7 +66,7 @@ class Planner(Component):
         m = Module()
         config, array, sizes = self.config, self.config.array, self.sizes
 
-        divided, whole, rest = self._divided(m)
+        divided, whole, rest = divide(m, self.start, self.k, array.group)
         lanes, ragged = array.lanes, array.group % array.lanes
         if not ragged:
             beats, tail = _quotient_up(self.k, lanes), _remainder(self.k, lanes)
@@ -93,31 +92,33 @@ class Planner(Component):
         ]
         return m
 
-    def _divided(self, m: Module) -> tuple[Value, Value, Value]:
-        """Divides K by the group.
 
-        Returns a pulse, and what is there in its cycle and from then on: K's whole groups, and the rest.
-        """
-        group = self.config.array.group
-        if not divides(self.config):
-            shift = group.bit_length() - 1
-            return self.start, self.k[shift:], self.k[:shift] if shift else Const(0, 1)
-        # Restoring division, a bit a cycle.
-        rest, quotient = Signal(range(group)), Signal(SIZE_BITS)
-        left, divided = Signal(range(SIZE_BITS + 1)), Signal()
-        shifted = Signal(range(2 * group))
-        fits = Signal()
-        m.d.comb += [shifted.eq(Cat(quotient[-1], rest)), fits.eq(shifted >= group)]
-        m.d.sync += divided.eq(left == 1)
-        with m.If(self.start):
-            m.d.sync += [quotient.eq(self.k), rest.eq(0), left.eq(SIZE_BITS)]
-        with m.Elif(left.any()):
-            m.d.sync += [
-                left.eq(left - 1),
-                rest.eq(Mux(fits, shifted - group, shifted)),
-                quotient.eq(Cat(fits, quotient)),
-            ]
-        return divided, quotient, rest
+def divide(m: Module, start: Value, value: Value, divisor: int) -> tuple[Value, Value, Value]:
+    """Divides `value`, which is there in the cycle of the pulse `start` and stays, by a constant.
+
+    Returns a pulse, and what is there in its cycle and from then on: the quotient, rounded down, and the
+    rest.
+    The pulse comes in the cycle of `start` if `divisor` is a power of two, else `SIZE_BITS` + 1 cycles later.
+    """
+    if divisor.bit_count() == 1:
+        shift = divisor.bit_length() - 1
+        return start, value[shift:], value[:shift] if shift else Const(0, 1)
+    # Restoring division, a bit a cycle.
+    rest, quotient = Signal(range(divisor)), Signal(SIZE_BITS)
+    left, divided = Signal(range(SIZE_BITS + 1)), Signal()
+    shifted = Signal(range(2 * divisor))
+    fits = Signal()
+    m.d.comb += [shifted.eq(Cat(quotient[-1], rest)), fits.eq(shifted >= divisor)]
+    m.d.sync += divided.eq(left == 1)
+    with m.If(start):
+        m.d.sync += [quotient.eq(value), rest.eq(0), left.eq(SIZE_BITS)]
+    with m.Elif(left.any()):
+        m.d.sync += [
+            left.eq(left - 1),
+            rest.eq(Mux(fits, shifted - divisor, shifted)),
+            quotient.eq(Cat(fits, quotient)),
+        ]
+    return divided, quotient, rest
 
 
 def walk_tiles(

@@ -30,10 +30,11 @@ class Increments(wiring.Signature):
 class RegisterFile(Component):
     """Holds every register of `mixpe.spec.registers`, of the core `config`.
 
-    A write of SUBMIT that is refused is answered SLVERR and recorded as an error. ERROR keeps the first error
-    until it is cleared; of two in one cycle, that of `failed`, the older command, is the first. What happens
-    in the cycle in which software clears INTERRUPT or ERROR is not lost. What counters add in the cycle of
-    CONTROL.CLEAR_COUNTERS is. Outputs depend on registers only, `error_pending` on `failed` too.
+    A write of SUBMIT waits until the command is checked. One that is refused is answered SLVERR and recorded
+    as an error. ERROR keeps the first error until it is cleared; of two in one cycle, that of `failed`, the
+    older command, is the first. What happens in the cycle in which software clears INTERRUPT or ERROR is not
+    lost. What counters add in the cycle of CONTROL.CLEAR_COUNTERS is. Outputs depend on registers only,
+    `error_pending` on `failed` too.
 
     `counters`: the registers of the counters, by name. They are no ports, but a simulation may set them.
 
@@ -49,7 +50,7 @@ class RegisterFile(Component):
         self.config = config
         self.counters = {each.name: Signal(each.bits, name=each.name.lower()) for each in _COUNTERS}
         port = CommandPort().members
-        outputs = ("command", "submit", "cancel", "error_pending")  # as they stand in Verilog
+        outputs = ("command", "offered", "submit", "cancel", "error_pending")  # as they stand in Verilog
         super().__init__(
             {
                 **axil_members(),
@@ -130,7 +131,12 @@ class RegisterFile(Component):
 
     def _submit(self, m: Module, writes: "_Writes", shown: dict[str, Value]) -> None:
         submit = register("SUBMIT")
-        m.d.comb += self.submit.eq(writes.hits(submit) & _bits(submit.field("TAG"), writes.lanes).any())
+        named = _bits(submit.field("TAG"), writes.lanes).any() & writes.is_for(submit)
+        m.d.comb += [
+            self.offered.eq(writes.port.write_offered & named),
+            writes.port.write_wait.eq(named & ~self.checked),
+            self.submit.eq(writes.port.write & named),
+        ]
         for each, part in COMMAND:
             value = writes.data if each is submit else shown[each.name]
             m.d.comb += self.command[member_name(each, part)].eq(_bits(part, value))
@@ -148,8 +154,12 @@ class _Writes:
         self.data = port.write_data & self.lanes
 
     def hits(self, each: Register, word: int = 0) -> Value:
-        """Returns whether it is this word of the register."""
-        return self.port.write & (self.port.write_index == _indices(each)[word])
+        """Returns whether it is this word of the register, and is written."""
+        return self.port.write & self.is_for(each, word)
+
+    def is_for(self, each: Register, word: int = 0) -> Value:
+        """Returns whether it is this word of the register, written now or held up."""
+        return self.port.write_index == _indices(each)[word]
 
     def ones(self, name: str, part: str) -> Value:
         """Returns the ones written to a field."""

@@ -33,8 +33,9 @@ class CoreDevice:
         self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         self.memory = Memory(rng)
         bus = AxiBus.from_prefix(dut, "m_axi")
-        self.reads = AxiSlaveRead(bus.read, dut.clk, dut.rst, target=self.memory)
-        self.writes = AxiSlaveWrite(bus.write, dut.clk, dut.rst, target=self.memory)
+        # Without a reset of their own, as the core may be reset alone.
+        self.reads = AxiSlaveRead(bus.read, dut.clk, target=self.memory)
+        self.writes = AxiSlaveWrite(bus.write, dut.clk, target=self.memory)
         self.watch = Watch(dut)
         self.written: dict[str, int] = {}
         self._control: Any = self.registers
@@ -42,6 +43,7 @@ class CoreDevice:
             side.log.setLevel("WARNING")
         for side in (self.reads, self.writes):
             side.log.setLevel("ERROR")
+        self._reset_memory(True)
 
     async def start(self) -> None:
         start_clock(self.dut)
@@ -49,8 +51,22 @@ class CoreDevice:
         cocotb.start_soon(self.watch.run())
 
     async def reset(self) -> None:
+        """Resets the core and its memory, whatever is under way."""
+        self._reset_memory(True)
+        await self.reset_alone()
+        self._reset_memory(False)
+
+    async def reset_alone(self) -> None:
+        """Resets the core while memory goes on."""
         await reset(self.dut)
         self.written = {}
+
+    def _reset_memory(self, now: bool) -> None:
+        for part in (
+            *(self.reads, self.reads.ar_channel, self.reads.r_channel),
+            *(self.writes, self.writes.aw_channel, self.writes.w_channel, self.writes.b_channel),
+        ):
+            part.assert_reset(now)
 
     def pause(self, chance: float) -> None:
         """Lets every channel of memory and registers pause at random, each cycle with that chance."""

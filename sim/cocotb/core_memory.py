@@ -75,9 +75,15 @@ class Watch:
         self.read_words = self.written_bytes = 0
         self.under_way = {"ar": 0, "aw": 0}
         """Bursts without their last word, or answer."""
+        self._held: dict[str, tuple[int, ...]] = {}
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is under way, nor offered."""
+        return not self._held and not any(self.under_way.values())
 
     async def run(self) -> None:
-        dut, held = self.dut, {}
+        dut, held = self.dut, self._held
         payloads = {"ar": ("addr", "len"), "aw": ("addr", "len"), "w": ("data", "strb", "last")}
         while True:
             await RisingEdge(dut.clk)

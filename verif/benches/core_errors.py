@@ -1,7 +1,10 @@
 """cocotb bench of an accelerator core: what is refused, what ends early, and that the core then works on.
 
-Environment: as of `core_memory`.
+Environment: as of `core_memory`; MIXPE_COMMANDS, of which half is at how many moments
+to reset the core alone.
 """
+
+import os
 
 import cocotb
 from cocotb.triggers import ClockCycles, First, RisingEdge
@@ -15,6 +18,7 @@ from mixpe.spec.registers import ADDRESS_BITS, REGISTERS, Error, register
 
 ALL = 0xFFFFFFFF
 ABORT = register("CONTROL").pack(ABORT=1)
+MOMENTS = max(4, int(os.environ.get("MIXPE_COMMANDS", "10")) // 2)
 PACK = register("OPERANDS").pack
 PLACES = {each.offset + 4 * word: each for each in REGISTERS for word in range(each.words)}
 
@@ -70,6 +74,17 @@ async def places_without_registers(dut):
     await use_again(device)
 
 
+def beyond(good: dict[str, int]):
+    """Changes to a legal command that put one of its regions over the last address."""
+    changes = {"M": 2, "A_STRIDE": 1 << 14, "O_STRIDE": 1 << 15}
+    values = good | changes
+    sizes = layout.region_bytes(2, values["K"], values["N"], values["A_STRIDE"], values["O_STRIDE"], ARRAY)
+    for letter, size in sizes.items():
+        if (taken := layout.aligned(size)) > layout.ALIGNMENT:
+            first = (1 << CONFIG.address_bits) - taken + layout.ALIGNMENT
+            yield Error.RANGE, changes | {f"{letter}_ADDRESS": first}
+
+
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def illegal_commands(dut):
     """Each mistake has its code, changes nothing, and leaves the core usable."""
@@ -83,6 +98,8 @@ async def illegal_commands(dut):
         *((Error.SIZE, {letter: 0xFF000000}) for letter in "MKN"),
         (Error.GROUP, {"OPERANDS": PACK(GROUP=ARRAY.group ^ 1, LAYOUT=layout.LAYOUT_VERSION)}),
         (Error.LAYOUT, {"OPERANDS": PACK(GROUP=ARRAY.group, LAYOUT=layout.LAYOUT_VERSION + 1)}),
+        (Error.OVERLAP, {"O_STRIDE": layout.out_stride(ARRAY.cols, ARRAY) - layout.ALIGNMENT, "M": 2}),
+        *beyond(good.registers),
     ]
     if CONFIG.address_bits < 64:
         mistakes += [(Error.ADDRESS, {f"{letter}_ADDRESS": 1 << CONFIG.address_bits}) for letter in ADDRESSES]
@@ -175,6 +192,32 @@ async def reset_in_a_command(dut):
         for each in REGISTERS:
             if each.access not in ("constant", "write"):
                 assert await device.read(each.name) == 0, f"{each.name} survives a reset"
+        for command in device.memory.commands:
+            device.memory.broken_off(command)
+        device.memory.commands = []
+        await use_again(device)
+
+
+@cocotb.test(timeout_time=4, timeout_unit="ms")
+async def reset_alone(dut):
+    """Once an abort has made the bus quiet, the core may be reset while memory goes on: at any moment."""
+    device = await started(dut)
+    for round_ in range(MOMENTS):
+        device.pause(float(device.rng.choice([0.0, 0.3, 0.8])))
+        device.memory.clear()
+        await device.accepted(several_tiles(device), 0)
+        await device.accepted(several_tiles(device), 1)
+        if round_ % 2:
+            await First(RisingEdge(dut.m_axi_awvalid), ClockCycles(dut.clk, 400))
+            await ClockCycles(dut.clk, int(device.rng.integers(1, 20)))
+        else:
+            await ClockCycles(dut.clk, int(device.rng.integers(1, 300)))
+        await device.write("CONTROL", ABORT)
+        await device.idle()
+        assert device.watch.quiet, "the core is idle, and its bus is not"
+        await device.reset_alone()
+        await ClockCycles(dut.clk, int(device.rng.integers(1, 5)))
+        assert await device.read("DONE") == await device.read("ERROR") == 0
         for command in device.memory.commands:
             device.memory.broken_off(command)
         device.memory.commands = []

@@ -31,11 +31,18 @@ _CODES = {
 class Soak:
     """Runs commands in batches on a core with a memory drawn at random.
 
-    verilog: of the core, if it is not the one that `config` describes. `fates`: how many batches had which.
+    verilog: of the core, if it is not the one that `config` describes, and `argument` for it. `fates`: how
+    many batches had which.
     Raises `AssertionError` where the core does wrong.
     """
 
-    def __init__(self, config: CoreConfig, rng: np.random.Generator, verilog: str | None = None):
+    def __init__(
+        self,
+        config: CoreConfig,
+        rng: np.random.Generator,
+        verilog: str | None = None,
+        argument: str | None = None,
+    ):
         self.config = config
         self.rng = rng
         base = MEMORY_BYTES * int(
@@ -53,6 +60,7 @@ class Soak:
             back_pressure=float(rng.choice([0, 0.1, 0.5, 0.9])),
             seed=int(rng.integers(0, 1 << 63)),
             verilog=verilog,
+            argument=argument,
         )
         self.registers = Registers(self.core)
         self.products = Products(config, rng, self.core.memory, base)

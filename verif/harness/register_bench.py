@@ -85,6 +85,7 @@ def simulate(
     simulator.add_clock(PERIOD)
 
     async def bench(ctx):
+        ctx.set(core.checked, 1)
         await test(Software(ctx, core))
 
     async def patience(ctx):

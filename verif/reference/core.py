@@ -178,7 +178,20 @@ class ReferenceCore:
             return Error.ALIGNMENT
         if max(addresses) >> self.config.address_bits:
             return Error.ADDRESS
-        return Error.QUEUE_FULL if len(self._queue) > self.config.queue else Error.NONE
+        if len(self._queue) > self.config.queue:
+            return Error.QUEUE_FULL
+        return self._misplaced(command)
+
+    def _misplaced(self, command: dict[str, int]) -> Error:
+        """Returns what is wrong with the regions of a command."""
+        m, n, o_stride = (command[name] for name in ("M", "N", "O_STRIDE"))
+        sizes = layout.region_bytes(m, command["K"], n, command["A_STRIDE"], o_stride, self.config.array)
+        for letter, size in sizes.items():
+            if letter == "O" and m > 1 and o_stride < layout.out_row_bytes(n, self.config.array):
+                return Error.OVERLAP
+            if command[f"{letter}_ADDRESS"] + size > 1 << self.config.address_bits:
+                return Error.RANGE
+        return Error.NONE
 
     def _end(self) -> None:
         """Ends the oldest command."""

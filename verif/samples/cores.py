@@ -97,3 +97,17 @@ SIMULATED = CoreConfig(
     queue=2,
 )
 """The core of all tests of the fast simulation, which compile it once."""
+
+TINY = CoreConfig(
+    name="tiny_core",
+    array=Config(rows=2, cols=1, group=4, weight_bits=2, act_bits=4, out_format="bf16"),
+    data_bits=64,
+    address_bits=32,
+    burst=2,
+    outstanding=2,
+    act_words=4,
+    weight_words=4,
+    scale_words=4,
+    queue=1,
+)
+"""The core of the tests that compile it anew, with faults."""

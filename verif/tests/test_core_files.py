@@ -183,7 +183,7 @@ def test_files(config, tmp_path):
     text = design.verilog.read_text()
     assert text == verilog(config)
     if design.header:
-        assert design.header.read_text() == c_header(f"{name}.h")
+        assert design.header.read_text() == c_header(name)
     read = json.loads(design.manifest.read_text())
     assert read == json.loads(json.dumps(core_manifest(config, text, names)))
     assert read["files"] == names

@@ -263,13 +263,40 @@ def test_hang_that_no_abort_ends(core, accelerator, rng):
     core.stuck = core.deaf = True
     command = accelerator.submit(a, weights)
     for action in (command.result, lambda: accelerator.matmul(a, weights), accelerator.abort):
-        with pytest.raises(HangError, match=r"no abort ends it: reset it$"):
+        with pytest.raises(HangError, match=r"no abort ends it: reset it with its memory$"):
             action()
     assert accelerator.free_bytes < free
+    with pytest.raises(HangError, match=r"reset it with its memory$"):
+        accelerator.reset(lambda: pytest.fail("a core is reset whose bus is not quiet"))
     core.reset()
     core.stuck = core.deaf = False
     anew = Accelerator(core, PLAIN)
     anew.matmul(a, anew.load_weights(matrix))
+
+
+def test_reset(core, accelerator, rng):
+    """The core is idle before it; commands fail, weights stay, and nothing is remembered of registers."""
+    a, matrix, _, expected = product(rng)
+    weights = accelerator.load_weights(matrix)
+    free = accelerator.free_bytes
+    assert same(accelerator.matmul(a, weights), expected)
+    core.stuck = True
+    commands = [accelerator.submit(a, weights) for _ in range(2)]
+
+    def pulse():
+        assert core.read_register(register("STATUS").offset) == 0
+        core.reset()
+        core.stuck = False
+
+    accelerator.reset(pulse)
+    for command in commands:
+        with pytest.raises(CommandError) as raised:
+            command.result()
+        assert raised.value.error is Error.ABORTED
+    assert accelerator.free_bytes == free
+    assert same(accelerator.matmul(a, weights), expected)
+    accelerator.reset(core.reset)
+    assert same(accelerator.matmul(a, weights), expected)
 
 
 def test_raw_command_that_hangs(core, accelerator):

@@ -171,8 +171,8 @@ def test_unreadable_documents(tmp_path):
         update(path)
 
 
-def expected_macros() -> dict[str, int]:
-    """What the header says, from the map."""
+def expected_macros(core: str) -> dict[str, int]:
+    """What the header of `core` says, from the map."""
     values = {
         "REGISTER_MAP_VERSION": register_map.REGISTER_MAP_VERSION,
         "LAYOUT_VERSION": LAYOUT_VERSION,
@@ -188,35 +188,38 @@ def expected_macros() -> dict[str, int]:
         name = f"{each.name}_{field.name}"
         values |= {f"{name}_SHIFT": field.lsb, f"{name}_MASK": (2**field.width - 1) * 2**field.lsb}
         values |= {f"{name}_{code.upper()}": value for value, code in enumerate(field.codes)}
-    return {f"MIXPE_{name}": value for name, value in values.items()}
+    return {f"{core.upper()}_{macro}": value for macro, value in values.items()}
 
 
 @pytest.mark.parametrize(("compiler", "standard"), [("gcc", "c99"), ("g++", "c++98"), ("g++", "c++20")])
-def test_c_header(tmp_path, compiler, standard):
-    """It compiles without a warning, twice in one file, and a program sees the map's numbers."""
-    header = c_header("core-1.h")
-    assert "MIXPE_CORE_1_H_INCLUDED" in header
-    defined = re.findall(r"^#define (\w+) \S", header, re.MULTILINE)
-    macros = expected_macros()
-    assert sorted(defined) == sorted(macros)
-    codes = {f"MIXPE_ERR_{error.name}": int(error) for error in Error}
-    lines = [f'printf("{name} %lu\\n", (unsigned long)({name}));' for name in (*macros, *codes)]
-    suffix = ".c" if compiler == "gcc" else ".cpp"
-    program, source = tmp_path / "program", tmp_path / f"program{suffix}"
-    (tmp_path / "core-1.h").write_text(header, encoding="utf-8")
-    include = '#include "core-1.h"\n'
-    body = "\n    ".join(["enum mixpe_error none = MIXPE_ERR_NONE;", *lines, "return (int)none;"])
+def test_c_headers(tmp_path, compiler, standard):
+    """Those of two cores compile without a warning, twice in one file, and a program sees their numbers."""
+    cores = ("core", "core_interrupt")  # a register is called INTERRUPT_ENABLE
+    expected, include, checks = {}, "", []
+    for name in cores:
+        header, macros = c_header(name), expected_macros(name)
+        defined = re.findall(r"^#define (\w+) \S", header, re.MULTILINE)
+        assert sorted(defined) == sorted(macros)
+        (tmp_path / f"{name}.h").write_text(header, encoding="utf-8")
+        expected |= macros | {f"{name.upper()}_ERR_{error.name}": int(error) for error in Error}
+        include += f'#include "{name}.h"\n'
+        checks.append(f"enum {name}_error of_{name} = {name.upper()}_ERR_NONE;")
+    lines = [f'printf("{macro} %lu\\n", (unsigned long)({macro}));' for macro in expected]
+    returns = f"return {' + '.join(f'(int)of_{name}' for name in cores)};"
+    body = "\n    ".join([*checks, *lines, returns])
+    program = tmp_path / "program"
+    source = program.with_suffix(".c" if compiler == "gcc" else ".cpp")
     source.write_text(
         f"#include <stdio.h>\n{include}{include}int main(void) {{\n    {body}\n}}\n", encoding="utf-8"
     )
     flags = ["-Wall", "-Wextra", "-pedantic", "-Werror", f"-std={standard}"]
     subprocess.run([compiler, *flags, "-o", str(program), str(source)], check=True)
     printed = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
-    assert {name: int(value) for name, value in map(str.split, printed.splitlines())} == macros | codes
+    assert {name: int(value) for name, value in map(str.split, printed.splitlines())} == expected
 
 
 def test_header_follows_the_map(monkeypatch):
     """No number in it is a copy."""
     moved = [dataclasses.replace(each, offset=each.offset + 0x200) for each in REGISTERS]
     monkeypatch.setattr("mixpe.gen.registers.REGISTERS", moved)
-    assert "#define MIXPE_SUBMIT_OFFSET 0x280u" in c_header("core.h")
+    assert "#define CORE_SUBMIT_OFFSET 0x280u" in c_header("core")

@@ -8,7 +8,7 @@ import pytest
 from mixpe.driver.accelerator import Accelerator
 from mixpe.driver.command import Command, CommandError, HangError
 from mixpe.driver.transport import RegisterError
-from mixpe.sim.fast import SimulatedCore
+from mixpe.sim.fast import SimulatedCore, SimulationError
 from mixpe.spec import layout
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
@@ -147,6 +147,10 @@ ILLEGAL = [
     *(({f"{letter}_address": 1 << 40}, Error.ADDRESS) for letter in "awsto"),
     *(({name: 0}, Error.ZERO_SIZE) for name in "mkn"),
     *(({name: 1 << 24}, Error.SIZE) for name in "mkn"),
+    *(({"m": 3, "o_stride": 128, f"{letter}_address": (1 << 40) - 128}, Error.RANGE) for letter in "ao"),
+    *(({"n": 7, f"{letter}_address": (1 << 40) - 128}, Error.RANGE) for letter in "ws"),
+    ({"m": 17, "t_address": (1 << 40) - 64}, Error.RANGE),
+    ({"m": 2, "o_stride": 0}, Error.OVERLAP),
     ({"operands": 8 | layout.LAYOUT_VERSION << 16}, Error.GROUP),
     ({"operands": 7 | (layout.LAYOUT_VERSION + 1) << 16}, Error.LAYOUT),
 ]
@@ -200,6 +204,46 @@ def test_abort(options, rng):
             ended += outcomes.count(Error.ABORTED)
             assert same(accelerator.matmul(a, weights, t), expected)
         assert ended
+
+
+@pytest.mark.parametrize("options", [QUICK, SLOW, ROUGH], ids=["quick", "slow", "rough"])
+def test_reset_alone(options, rng):
+    """At any moment, by the driver: memory goes on, nothing of what was under way is left, weights stay."""
+    with SimulatedCore(CORE, **options) as core:
+        accelerator = Accelerator(core, CORE)
+        a, matrix, t, expected = product(rng)
+        weights = accelerator.load_weights(matrix)
+        ended = 0
+        for _ in range(100):
+            commands = [accelerator.submit(a, weights, t) for _ in range(2)]
+            core.run(int(rng.integers(0, 400)))
+            accelerator.reset(core.reset_alone)
+            core.run(int(rng.integers(0, 3)))
+            outcomes = [outcome(command) for command in commands]
+            assert set(outcomes) <= {expected.tobytes(), Error.ABORTED}
+            ended += outcomes.count(Error.ABORTED)
+            assert same(accelerator.matmul(a, weights, t), expected)
+            assert accelerator.counters() == accelerator.last_counters
+        assert ended >= 30
+
+
+def test_reset_of_a_busy_core(rng):
+    """Without an abort before it the bus breaks off: what docs/core.md warns of is seen."""
+    failures = set()
+    for moment in range(0, 300, 10):
+        with SimulatedCore(CORE, latency=20) as core:
+            accelerator = Accelerator(core, CORE, patience=1000)
+            a, matrix, t, expected = product(rng)
+            weights = accelerator.load_weights(matrix)
+            accelerator.submit(a, weights, t)
+            core.run(moment)
+            try:
+                core.reset_alone()
+                out = Accelerator(core, CORE, patience=1000)
+                failures.add("" if same(out.matmul(a, out.load_weights(matrix), t), expected) else "wrong")
+            except (SimulationError, CommandError, HangError) as failure:
+                failures.add(type(failure).__name__)
+    assert failures - {""}
 
 
 def test_memory_that_never_answers(rng):
