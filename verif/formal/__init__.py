@@ -1,4 +1,4 @@
-"""Proofs, for any behaviour of the other side, that streams, AXI4 channels, queues and buffers keep their rules.
+"""Proofs that streams, AXI4 channels, queues and buffers keep their rules, whatever the other side does.
 
 `python -m verif.formal <configuration>` proves a design, and prints a table. docs/formal.md says what is
 proved, and what is taken for granted.

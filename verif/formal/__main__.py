@@ -18,7 +18,9 @@ from .engine import Graph, Result
 @click.command()
 @click.argument("configuration", required=False)
 @click.option("--only", multiple=True, metavar="PROOF", help="Run this proof; may be given several times.")
-@click.option("--seconds", default=60, type=click.IntRange(min=1), show_default=True, help="Limit of a solver.")
+@click.option(
+    "--seconds", default=60, type=click.IntRange(min=1), show_default=True, help="Limit of a solver."
+)
 def main(configuration: str | None, only: tuple[str, ...], seconds: int) -> None:
     """Prove CONFIGURATION, a packaged name or a TOML file; without one, a small core.
 

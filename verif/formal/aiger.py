@@ -4,8 +4,6 @@ A literal is twice a variable's number, plus 1 for its inverse; variable 0 is th
 first, then registers, then gates, each with two literals below its own.
 """
 
-_UNKNOWN = None
-
 
 class Aiger:
     """Holds the graph of an AIGER file, whose gates stay as they are."""
@@ -17,7 +15,7 @@ class Aiger:
         self._more = more  # bad states, constraints
         *lines, self._tail = rest.split(b"\n", registers + outputs + sum(more))
         self._next = [int(line.split()[0]) for line in lines[:registers]]
-        self._begin: list[int | None] = [_UNKNOWN] * registers
+        self._begin: list[int | None] = [None] * registers
         self._outputs = [int(line) for line in lines[registers : registers + outputs]]
         self._others = lines[registers + outputs :]
 
@@ -27,18 +25,18 @@ class Aiger:
 
         reset: the number of the input that is high in reset.
         """
-        values: list[bool | None] = [_UNKNOWN] * (self._most + 1)
+        values: list[bool | None] = [None] * (self._most + 1)
         values[0], values[1 + reset] = False, True
 
         def value(literal: int) -> bool | None:
             known = values[literal >> 1]
-            return known if known is _UNKNOWN else known ^ bool(literal & 1)
+            return None if known is None else known ^ bool(literal & 1)
 
         first = self._inputs + len(self._next) + 1
         for variable, (left, right) in enumerate(self._pairs(first), first):
             pair = value(left), value(right)
-            values[variable] = False if False in pair else (_UNKNOWN if _UNKNOWN in pair else True)
-        self._begin = [_UNKNOWN if value(each) is _UNKNOWN else int(bool(value(each))) for each in self._next]
+            values[variable] = False if False in pair else (None if None in pair else True)
+        self._begin = [None if value(each) is None else int(bool(value(each))) for each in self._next]
 
     def _pairs(self, first: int) -> list[tuple[int, int]]:
         """Returns the two literals of each gate, from the variable `first` on."""
@@ -63,7 +61,7 @@ class Aiger:
     def with_output(self, index: int) -> bytes:
         """Returns the file with one of its outputs alone."""
         registers = [
-            f"{each} {2 * (self._inputs + 1 + place) if begin is _UNKNOWN else begin}".encode()
+            f"{each} {2 * (self._inputs + 1 + place) if begin is None else begin}".encode()
             for place, (each, begin) in enumerate(zip(self._next, self._begin, strict=True))
         ]
         numbers = [self._most, self._inputs, len(registers), 1, self._gates, *self._more]

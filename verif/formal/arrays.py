@@ -36,7 +36,8 @@ def _array(config: Config, modules: Modules) -> Proof:
 def _stream_core(config: CoreConfig, modules: Modules) -> Proof:
     proof = Proof("stream core", modules, config.name, lambda: StreamCore(config, modules))
     part = proof.part
-    hold(proof, "out", part.m_axis_out_tvalid, part.m_axis_out_tready, part.m_axis_out_tdata, part.m_axis_out_tlast)
+    payload = part.m_axis_out_tdata, part.m_axis_out_tlast
+    hold(proof, "out", part.m_axis_out_tvalid, part.m_axis_out_tready, *payload)
     return proof
 
 
@@ -55,6 +56,7 @@ def _skid_buffer(modules: Modules) -> Proof:
         most=2,
     )
     proof.prove("i_ready_reset", ~proof.after_reset | ~i.ready)
-    # Where nothing waits, a beat is taken and comes out: no deadlock.
-    proof.prove("i_is_taken", proof.after_reset | (o.valid & ~proof.past(o.ready)) | i.ready | proof.past(~i.ready & o.valid))
+    # No deadlock: what is taken is offered in the next cycle, and with nothing to hold there is room.
+    proof.prove("i_is_taken", proof.past(o.valid & ~o.ready) | proof.after_reset | i.ready)
+    proof.prove("o_is_offered", ~proof.past(i.valid & i.ready) | o.valid)
     return proof

@@ -6,13 +6,11 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
-from mixpe.hw.core.act_feed import ActFeed
-from mixpe.hw.core.axi_lite import AxiLiteSlave
-from mixpe.hw.core.command import CommandPort
+from mixpe.hw.core.bank_buffer import BankBuffer
 from mixpe.hw.core.commands import Commands
 from mixpe.hw.core.core import Core
 from mixpe.hw.core.loaders import ActLoader, BankTag, TileLoader, TokenLoader
-from mixpe.hw.core.plan import Planner, TileSizes
+from mixpe.hw.core.plan import TileSizes
 from mixpe.hw.core.reader import Burst, Reader
 from mixpe.hw.core.register_file import RegisterFile
 from mixpe.hw.core.stream_buffer import StreamBuffer
@@ -23,7 +21,7 @@ from mixpe.spec.core import CoreConfig
 
 from .lines import Line
 from .proof import Proof
-from .rules import onehot_or_none, Reads, Writes, hold_master, hold_stream, lite_slave
+from .rules import Reads, Writes, hold, hold_master, hold_stream, lite_slave, onehot_or_none
 
 Maker = Callable[[Modules], Proof]
 ROW_BURSTS = 8
@@ -45,6 +43,7 @@ def core_proofs(config: CoreConfig) -> dict[str, Maker]:
         "act loader": _act_loader,
         "weight buffer": partial(_stream_buffer, "weight"),
         "scale buffer": partial(_stream_buffer, "scale"),
+        "act buffer": _act_buffer,
     }
     if config.array.row_members:
         makers["token loader"] = _token_loader
@@ -152,7 +151,11 @@ def _requests(proof: Proof, config: CoreConfig, reads: Reads, tags: dict[str, Ba
     offered = Signal(Burst(config, None))
     address = reads.burst.addr[config.word_index_bits :]
     m.d.comb += [offered.address.eq(address), offered.more.eq(reads.burst.len)]
-    proof.prove("request_is_offered", ~proof.past(Cat(takes).any()) | (reads.offered & (offered.as_value() == proof.past(burst.as_value()))))
+    proof.prove(
+        "request_is_offered",
+        ~proof.past(Cat(takes).any())
+        | (reads.offered & (offered.as_value() == proof.past(burst.as_value()))),
+    )
     proof.prove("nothing_unasked", proof.past(Cat(takes).any()) | ~reads.offered)
     proof.prove("held", ~part.hold | ~Cat(takes).any())
     proof.prove("quiet", ~part.quiet | ~reads.under_way.any())
@@ -223,6 +226,31 @@ def _token_loader(config: CoreConfig, modules: Modules) -> Proof:
     return proof
 
 
+def _act_buffer(config: CoreConfig, modules: Modules) -> Proof:
+    """What the banks show stays; their memories may hold anything, as long as nothing is read."""
+    array = config.array
+    proof = Proof(
+        "act buffer",
+        modules,
+        "buffer",
+        lambda: BankBuffer(
+            config,
+            rows=array.rows,
+            depth=config.act_words,
+            width=layout.act_beat_bits(array),
+            modules=modules,
+        ),
+    )
+    part = proof.part
+    proof.assume("start_between_tiles", ~part.start | ~part.out.valid)
+    # What is on the output changes with a word that is read: none is while a beat waits.
+    reads = Cat(proof.inner(f"ram{row}.read", 1) for row in range(array.rows))
+    waits = part.out.valid & ~part.out.ready
+    hold(proof, "out", part.out.valid, part.out.ready, part.last)
+    proof.prove("no_read_while_waiting", ~waits | ~reads.any())
+    return proof
+
+
 def _stream_buffer(name: str, config: CoreConfig, modules: Modules) -> Proof:
     beat = layout.weight_beat_bits if name == "weight" else layout.scale_beat_bits
     depth = config.weight_words if name == "weight" else config.scale_words
@@ -231,9 +259,7 @@ def _stream_buffer(name: str, config: CoreConfig, modules: Modules) -> Proof:
         f"{name} buffer",
         modules,
         "buffer",
-        lambda: StreamBuffer(
-            config, depth=depth, width=beat(config.array), words_bits=bits, modules=modules
-        ),
+        lambda: StreamBuffer(config, depth=depth, width=beat(config.array), words_bits=bits, modules=modules),
     )
     part = proof.part
     proof.assume("reserve_with_room", ~part.reserve | part.room)
@@ -245,7 +271,7 @@ def _stream_buffer(name: str, config: CoreConfig, modules: Modules) -> Proof:
 
 
 def _queue(proof: Proof, depth: int) -> None:
-    """Proves that the memory of a stream buffer is a queue: no word is lost, and none is read before it comes.
+    """Proves that the memory of a stream buffer is a queue: no word is lost, none is read before it comes.
 
     One word of the memory is watched; which one is open. What else is said of the queue makes the whole
     inductive: what holds in one cycle holds in the next, whatever the depth.

@@ -25,4 +25,6 @@ def proofs(config: Config | CoreConfig) -> dict[str, Maker]:
     """Returns the proofs of a design by name: those of a core are of its parts and of its array too."""
     if isinstance(config, Config):
         return array_proofs(config)
-    return stream_proofs(config) if config.bus == "stream" else core_proofs(config) | array_proofs(config.array)
+    return (
+        stream_proofs(config) if config.bus == "stream" else core_proofs(config) | array_proofs(config.array)
+    )

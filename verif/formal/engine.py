@@ -5,7 +5,7 @@ Yosys makes an and-inverter graph of the Verilog, and ABC proves each property b
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -107,18 +107,26 @@ class Graph:
         self._aiger = Aiger((folder / "proof.aig").read_bytes())
         self._aiger.begin_behind(reset=int(found[1]))
 
-    def solve(self, seconds: int) -> Iterator[Result]:
-        """Yields the result of each property and of each thing to be reached; a solver gets `seconds`."""
+    @property
+    def names(self) -> list[str]:
+        """Names of the properties and of what is to be reached."""
+        return [_name(output) for output in self._outputs]
+
+    def solve(self, seconds: int, only: Collection[str] = ()) -> Iterator[Result]:
+        """Yields the result of each property and of each thing to be reached, or of those in `only`.
+
+        `seconds`: what a solver gets for one.
+        """
         for output, index in self._outputs.items():
-            yield self._solve(output, index, seconds)
+            if not only or _name(output) in only:
+                yield self._solve(output, index, seconds)
 
     def _solve(self, output: str, index: int, seconds: int) -> Result:
         begin = time.perf_counter()
         (self.folder / "one.aig").write_bytes(self._aiger.with_output(index))
-        kind, _, name = output.partition("_")
-        reach = f"{kind}_" == REACHED
+        reach = output.startswith(REACHED)
         engine, cycles, found = "", 0, False
-        for engine, commands in ((_BOUNDED,) if reach else (_INDUCTION, _PDR, _BOUNDED)):
+        for engine, commands in (_BOUNDED,) if reach else (_INDUCTION, _PDR, _BOUNDED):
             text = self._abc(commands.format(seconds=seconds))
             if match := _FOUND.search(text):
                 cycles, found = int(match[1]) + 1, True
@@ -131,7 +139,7 @@ class Graph:
             verdict = REACHED_IT if found else MISSED
         else:
             verdict = BROKE if found else KEPT if engine == _BOUNDED[0] else PROVED
-        return Result(self.proof.name, name, verdict, engine, cycles, time.perf_counter() - begin)
+        return Result(self.proof.name, _name(output), verdict, engine, cycles, time.perf_counter() - begin)
 
     def _settled(self) -> bool:
         """Whether what is left of the graph is the constant 0: no run breaks the property."""
@@ -141,6 +149,10 @@ class Graph:
     def _abc(self, commands: str) -> str:
         _, text = run_program([_abc_program(), "-c", commands], self.folder)
         return text
+
+
+def _name(output: str) -> str:
+    return output.partition("_")[2]
 
 
 def _memory(name: str, ram: RamModule) -> str:
@@ -154,9 +166,7 @@ def _memory(name: str, ram: RamModule) -> str:
 
 def _script(proof: Proof) -> str:
     """Returns the commands that make the graph."""
-    inners = [
-        f"delete -input {outer}\nconnect -set {outer} {inner}" for outer, inner in proof.inners.items()
-    ]
+    inners = [f"delete -input {outer}\nconnect -set {outer} {inner}" for outer, inner in proof.inners.items()]
     return _GRAPH.format(
         top=_TOP,
         blackboxes="\n".join(f"blackbox {each}" for each in proof.cut),
@@ -168,5 +178,6 @@ def _script(proof: Proof) -> str:
 def _abc_program() -> str:
     """Returns the path of the ABC that comes with `pyosys`."""
     spec = find_spec("pyosys")
-    assert spec and spec.origin
+    assert spec
+    assert spec.origin
     return str(Path(spec.origin).parent / "yosys-abc")

@@ -20,8 +20,8 @@ PART = "part"
 class Proof(wiring.Component):
     """Holds a part, and says what is to be proved of it, in every cycle without reset.
 
-    Registers begin as reset leaves them, those that it does not touch with any value. Reset comes at any time.
-    Inputs of the part take any value in every cycle, as far as the assumptions let them.
+    Registers begin as reset leaves them, those that it does not touch with any value. Reset comes at any
+    time. Inputs of the part take any value in every cycle, as far as the assumptions let them.
 
     name: what the table of results calls it.
     module, make: the part's module, and what makes it; `modules` collects its modules.
