@@ -49,7 +49,7 @@ opt_clean
 write_aiger -map proof.map proof.aig
 """
 _LOAD = "read_aiger one.aig; logic; undc; strash; zero; fold; scleanup; "
-_INDUCTION = "induction", _LOAD + "scorr; scleanup; write_aiger left.aig"
+_INDUCTION = "induction", _LOAD + "scorr -C 100000; scleanup; write_aiger left.aig"
 _PDR = "pdr", "read_aiger left.aig; pdr -T {seconds}"
 _BOUNDED = "bmc", _LOAD + "bmc3 -T {seconds}"
 _OUTPUT = re.compile(r"^output (\d+) \d+ (\S+)$", re.MULTILINE)
