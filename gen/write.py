@@ -61,7 +61,7 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
         facts = manifest(config, text, files)
     else:
         facts = core_manifest(config, text, files)
-    if name := files.get("c_header"):
+    if "c_header" in files:
         contents["c_header"] = c_header(config.name)
     contents["instance_template"] = instance_template(facts)
     contents["fusesoc_core"] = core_file(config, facts)

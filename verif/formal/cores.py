@@ -66,7 +66,8 @@ def _core(config: CoreConfig, modules: Modules) -> Proof:
 
 def _register_file(config: CoreConfig, modules: Modules) -> Proof:
     proof = Proof("register file", modules, "registers", lambda: RegisterFile(config))
-    lite_slave(proof)
+    # A command waits for its check.
+    lite_slave(proof, proof.part.offered & ~proof.part.checked)
     return proof
 
 

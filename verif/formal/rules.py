@@ -40,10 +40,11 @@ def onehot_or_none(bits: Sequence[Value]) -> Value:
     return ~(value & (value - 1))[: len(value)].any()
 
 
-def lite_slave(proof: Proof) -> None:
+def lite_slave(proof: Proof, held_up: Value) -> None:
     """Proves the rules of an AXI4-Lite slave, for a master that does whatever it likes.
 
-    A write is under way from its address and its data on, whichever comes last, to its answer.
+    A write is under way from its address and its data on, whichever comes last, to its answer. `held_up`:
+    what does not belong to the bus holds up its answer in this cycle.
     """
     bus = PortGroup(proof.part, SLAVE, LiteSlave().flip())
     hold(proof, "b", bus.bvalid, bus.bready, bus.bresp)
@@ -62,7 +63,7 @@ def lite_slave(proof: Proof) -> None:
         proof.prove(f"{name}_two_at_most", count <= 2)
         proof.reach(f"{name}_two", count == 2)
     # Bounded response: with its request complete, an answer is there in the next cycle but one.
-    late_b = addresses.any() & words.any() & ~bus.bvalid
+    late_b = addresses.any() & words.any() & ~bus.bvalid & ~held_up
     late_r = reads.any() & ~bus.rvalid
     proof.prove("b_comes", ~(proof.past(late_b) & late_b))
     proof.prove("r_comes", ~(proof.past(late_r) & late_r))

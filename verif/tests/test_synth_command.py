@@ -96,7 +96,7 @@ def test_failed_synthesis_leaves_no_result(tmp_path: Path, monkeypatch: pytest.M
             out_dir / "bad.v",
             f"module {config.name}(input e, d, output reg q); always @* if (e) q = d; endmodule",
         )
-        return Design(verilog, out_dir / "manifest.json", out_dir / "bad_tb.v")
+        return Design(verilog, out_dir / "manifest.json", out_dir / "bad_inst.v", out_dir / "bad.core")
 
     monkeypatch.setattr("mixpe.cli.synth.write_design", write_latch)
     (tmp_path / "few.lib").write_text(LIBRARY)
