@@ -14,7 +14,7 @@ from ..quant.packing.memory import PackedWeights
 from ..spec import layout
 from ..spec.array import Config
 from ..spec.core import SIZE_BITS, CoreConfig
-from ..spec.errors import UserError
+from ..spec.errors import UserError, check_type
 from .allocator import Allocator
 from .command import Command, Counters, Operation
 from .identity import identify
@@ -79,6 +79,8 @@ class Accelerator:
     def __init__(
         self, transport: Transport, config: CoreConfig | None = None, *, patience: int | None = None
     ):
+        if config is not None:
+            check_type("config", config, CoreConfig)
         self._transport = transport
         identity = identify(Registers(transport), config)
         last = transport.memory_base + transport.memory_bytes

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..spec.array import Config
 from ..spec.core import CoreConfig
+from ..spec.errors import check_type
 from ..support.documents import to_json
 from ..support.files import check_folder, write_files
 from .component import component
@@ -52,6 +53,7 @@ def write_design(config: Config | CoreConfig, out_dir: Path | None = None) -> De
     earlier design stay. The same configuration gives the same bytes.
     Raises `UserError` where the folder cannot be written.
     """
+    check_type("config", config, Config, CoreConfig)
     folder = out_dir if out_dir is not None else Path("build") / config.name
     check_folder(folder)
     text, files = design_verilog(config), _files(config)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..driver.transport import RegisterError
 from ..spec.core import CoreConfig
-from ..spec.errors import UserError
+from ..spec.errors import UserError, check_type
 from ..spec.layout import ALIGNMENT
 from ..support.memory import require_memory
 from .build import core_library, verilog_library
@@ -112,6 +112,7 @@ class SimulatedCore:
         verilog: str | None = None,
         argument: str | None = None,
     ):
+        check_type("config", config, CoreConfig)
         if config.bus != "axi":
             raise UserError(f"bus must be axi for a simulated core, not {config.bus}")
         for name, value in (("memory_bytes", memory_bytes), ("memory_base", memory_base)):

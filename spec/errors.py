@@ -8,7 +8,8 @@ class UserError(ValueError):
     """
 
 
-def check_type(name: str, value: object, kind: type) -> None:
-    """Raises `UserError` unless the argument `name` has the value of a `kind`."""
-    if not isinstance(value, kind):
-        raise UserError(f"{name} must be a {kind.__name__}, not a {type(value).__name__}")
+def check_type(name: str, value: object, *kinds: type) -> None:
+    """Raises `UserError` unless the argument `name` has a value of one of the `kinds`."""
+    if not isinstance(value, kinds):
+        allowed = " or a ".join(kind.__name__ for kind in kinds)
+        raise UserError(f"{name} must be a {allowed}, not a {type(value).__name__}")

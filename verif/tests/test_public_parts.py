@@ -5,10 +5,21 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
-from mixpe import Config, CoreConfig, UserError, mpgemm, pack_matmul, quantize_activations, quantize_weights
+from mixpe import (
+    Accelerator,
+    Config,
+    CoreConfig,
+    UserError,
+    mpgemm,
+    pack_matmul,
+    quantize_activations,
+    quantize_weights,
+    write_design,
+)
 from mixpe.gen.verilog import convert
 from mixpe.hw import PE, Core, StreamCore, Top
 from mixpe.hw.modules import place
+from mixpe.sim.fast import SimulatedCore
 
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 
@@ -38,6 +49,9 @@ ACTS = np.ones((2, 8), np.int64)
         (lambda: pack_matmul(ACTS, WEIGHTS, config=Config(group=4, weight_bits=3)), "the array takes INT3"),
         (lambda: quantize_weights(np.eye(8), CORE), "config must be a Config, not a CoreConfig"),
         (lambda: quantize_activations(np.eye(8), CORE), "config must be a Config, not a CoreConfig"),
+        (lambda: write_design("x"), "config must be a Config or a CoreConfig, not a str"),
+        (lambda: SimulatedCore(Config()), "config must be a CoreConfig, not a Config"),
+        (lambda: Accelerator(None, Config()), "config must be a CoreConfig, not a Config"),
     ],
 )
 def test_wrong_configurations(make, message):
