@@ -154,8 +154,9 @@ class _Writes:
         self.data = port.write_data & self.lanes
 
     def hits(self, each: Register, word: int = 0) -> Value:
-        """Returns whether it is this word of the register, and is written."""
-        return self.port.write & self.is_for(each, word)
+        """Returns whether it is this word of the register, and is written. Not of SUBMIT, which may wait:
+        what other registers do must not depend on the check, which itself depends on what they do."""
+        return self.port.write_offered & self.is_for(each, word)
 
     def is_for(self, each: Register, word: int = 0) -> Value:
         """Returns whether it is this word of the register, written now or held up."""
