@@ -138,7 +138,7 @@ class Mutated:
         return "\n".join([_READ.format(file="sound.v", top=self.top), *faults, ""])
 
     def verilog(self) -> str:
-        """Returns the netlist of all mutants, which obeys the plusarg; ports are those of the sound design."""
+        """Returns the netlist of all mutants, which obeys the plusarg; its ports are the sound design's."""
         script = f"{self._faults}delete -input {self.top}/w:{CONTROL}\nwrite_verilog -noattr mutated.v\n"
         run_yosys(script, self.folder, self.folder / "mutated.log")
         text = (self.folder / "mutated.v").read_text(encoding="utf-8")
@@ -168,8 +168,8 @@ class Mutated:
         return _EQUAL in self._abc(f"cec -T {seconds} -C 1000000 sound.blif mutant.blif")
 
     def always_equal(self, mutant: Mutant, scope: str, seconds: int = 60) -> bool:
-        """Whether ABC proves, in about `seconds`, that the outputs of the module `scope` are for ever those of
-        the sound one, whatever its inputs. Registers begin with their power-up values; those without one
+        """Whether ABC proves, in about `seconds`, that the outputs of the module `scope` are for ever those
+        of the sound one, whatever its inputs. Registers begin with their power-up values; those without one
         begin with any value, the same in both."""
         if mutant.of_clock:
             return False
@@ -214,10 +214,9 @@ class Mutated:
 
 def _with_power_up(netlist: str) -> str:
     """Gives every register without a power-up value one that is an input, the same for all of its name."""
-    lines, free = list(_powered_up(netlist.splitlines())), []
-    for line in lines:
-        if line.startswith(".names") and (match := re.search(r" (\S+\$power_up) \S+$", line)):
-            free.append(match[1])
+    lines = list(_powered_up(netlist.splitlines()))
+    found = (re.search(r" (\S+\$power_up) \S+$", line) for line in lines if line.startswith(".names"))
+    free = [match[1] for match in found if match]
     lines = [f"{line} {' '.join(free)}" if line.startswith(".inputs") else line for line in lines]
     return "\n".join([*lines, ""])
 
