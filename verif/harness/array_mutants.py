@@ -90,7 +90,7 @@ def _proved(mutated: Mutated, mutant: Mutant) -> Verdict:
     """Looks for a proof that the mutant's module does the same, or a module around it."""
     for scope in _scopes(mutated.top, mutant.module):
         fate = "equal" if scope == mutant.module else "unseen"
-        if mutated.step_equal(mutant, scope, 10) or mutated.always_equal(mutant, scope, 20):
+        if mutated.step_equal(mutant, scope, 10) or mutated.always_equal(mutant, scope, 15):
             return Verdict(mutant, fate, scope)
     return Verdict(mutant, "alive")
 
