@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,15 @@ class Verdict:
 
 
 FATES = ("killed", "equal", "unseen", "alive")
+
+
+LISTED: dict[str, str] = {}
+"""Why mutants that are neither killed nor proved may live, by their keys."""
+
+
+def reason(mutant: Mutant) -> str | None:
+    """Returns why a mutant that is neither killed nor proved equal may live; None if nothing is known."""
+    return LISTED.get(mutant.key)
 
 
 def make(config: Config, count: int, seed: int, folder: Path, modules: str = ".*") -> Mutated:
@@ -103,13 +111,13 @@ def _scopes(top: str, module: str) -> list[str]:
     return scopes if module == top else [*scopes, top]
 
 
-def table(verdicts: list[Verdict], listed: Mapping[str, str]) -> str:
-    """Returns the figures of each module as lines of text; `listed` has reasons by the keys of mutants."""
+def table(verdicts: list[Verdict]) -> str:
+    """Returns the figures of each module as lines of text."""
     lines = [f"{'module':32} {'made':>5} " + " ".join(f"{fate:>6}" for fate in (*FATES, "listed"))]
     for module in [*sorted({each.mutant.module for each in verdicts}), ""]:
         group = [each for each in verdicts if module in ("", each.mutant.module)]
         living = [each for each in group if each.fate == "alive"]
-        known = sum(each.mutant.key in listed for each in living)
+        known = sum(reason(each.mutant) is not None for each in living)
         counts = {fate: sum(each.fate == fate for each in group) for fate in FATES}
         counts |= {"alive": len(living) - known, "listed": known}
         lines.append(f"{module or 'all':32} {len(group):5} " + " ".join(f"{n:6}" for n in counts.values()))
