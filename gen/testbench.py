@@ -1,102 +1,167 @@
-"""Self-checking plain-Verilog testbenches, with vectors from the golden model or given ones."""
+"""Self-checking plain-Verilog testbenches with vectors from the golden model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from ..quant.golden import mpgemm
-from ..quant.matrix import QuantizedMatrix
-from ..quant.packing.beats import Beats, pack_matmul, pack_outputs
-from ..quant.samples import numbers, weight_codes
+from ..quant.packing.beats import pack_acts, pack_outputs, pack_scales, pack_tokens, pack_weights
 from ..spec.array import Config
-from ..spec.streams import streams
+from ..spec.streams import inputs, streams
+from .operand_bench import operand_testbench
+from .vectors import Shape, Tile, Vectors
 
-_MAX_BEATS = 600
-"""Input beats of a tile at most, so that the file stays readable whatever the group size."""
+__all__ = ["operand_testbench", "testbench"]
 
 _SEED = 2411_16158
+
+_FLOW_TILES = 3
+"""Tiles of one size whose cycles are counted, and which every run plays."""
+
+_FLOW_BEATS = 400
+"""Beats of a flow tile at most, unless it is cut short."""
+
+_LONGEST_GROUP = 1 << 14
+"""Beats of a group that is crossed in any array; small arrays cross longer ones."""
+
+_IDLE = 1 << 20
+"""Element-cycles of a long group that is crossed."""
+
+
+@dataclass
+class _Budget:
+    """What the tiles after the flow tiles may cost: dequantized sums, products, cycles and lines."""
+
+    sums: int
+    products: int
+    cycles: int
+    text: int
+
+    @classmethod
+    def of(cls, config: Config) -> "_Budget":
+        elements = config.rows * config.cols
+        products = 3000 if config.scheme.name == "fp_mac" else 20000
+        cycles = min(30_000, max(2_000_000 // elements, 20 * config.tile_gap))
+        return cls(4096, max(products, 8 * elements), cycles, 300_000)
+
+    def take(self, config: Config, shape: Shape) -> None:
+        """Takes a tile's cost away."""
+        groups, elements = config.matrix.groups(shape.k), config.rows * config.cols
+        self.sums -= groups * elements
+        self.products -= int(groups * shape.active * elements * shape.density**2)
+        self.cycles -= config.tile_cycles(shape.k)
+        counts = {"acts": groups * (shape.active + 1), "scales": groups, "out": config.rows}
+        counts |= {"weights": counts["acts"], "tokens": config.rows}
+        self.text -= sum(counts[each.name] * (each.width // 4 + 30) for each in streams(config))
+
+    @property
+    def left(self) -> bool:
+        """Whether there is some of everything."""
+        return min(self.sums, self.products, self.cycles, self.text) > 0
 
 
 def testbench(config: Config) -> str:
     """Returns Verilog (IEEE 1364-2001) of a module `<name>_tb` that needs only the design's Verilog.
 
-    It multiplies two tiles, with a short last group, twice: first with streams that are never late,
-    checking the cycle count, then with random waits on every stream. It prints one line that begins with
-    `PASS` or `FAIL` and finishes.
+    Every run begins with a reset, and ends amid a tile, but the last one. The first runs play the same tiles:
+    with streams that are never late, counting the cycles; with random waits on every stream; with an output
+    that is seldom taken; with inputs that seldom come. The last run plays all tiles. It prints one line that
+    begins with `PASS` or `FAIL` and finishes.
     """
-    k = _inner_dimension(config)
-    beats, results = _vectors(config, k)
-    cycles = config.run_cycles(k, tiles=2)
-    return _bench(config, beats, results, cycles, _WITH_WAITS, idle="x", half_ns=5, rest=cycles)
-
-
-def operand_testbench(
-    config: Config, beats: Beats, results: list[int], k: int, period_ns: float
-) -> tuple[str, float]:
-    """Returns a testbench `<name>_tb` for given beats of an inner dimension `k`, and when they begin.
-
-    Streams are never late, and 0 while they offer nothing; it prints a line that begins with PASS if every
-    output beat is as in `results` and the cycles as the formula says. The clock has `period_ns`; the first
-    beat is taken at the rising edge that ends the first cycle after the returned time, in ns.
-    """
-    cycles = config.run_cycles(k, tiles=len(results) // config.rows)
-    rest = config.group_gap
-    text = _bench(config, beats, results, cycles, "", idle="0", half_ns=period_ns / 2, rest=rest)
-    # Two edges in reset, the rest, one to start; the first edge comes after half a period.
-    return text, (2 + rest + 0.5) * period_ns
-
-
-def _bench(
-    config: Config,
-    beats: Beats,
-    results: list[int],
-    cycles: int,
-    then: str,
-    *,
-    idle: str,
-    half_ns: float,
-    rest: int,
-) -> str:
-    """`then`: what follows the first run; `idle`: bits of what offers nothing; `rest`: cycles after reset."""
+    vectors = Vectors(config, _SEED)
+    flow = list(_flow_tiles(config, vectors))
+    tiles = [*flow, *_value_tiles(config, vectors)]
+    names = [stream.name for stream in inputs(config)]
+    beats: dict[str, list[int]] = {name: [] for name in names}
+    results: list[int] = []
+    for tile in tiles:
+        packed = {
+            "acts": pack_acts(tile.a, config),
+            "weights": pack_weights(tile.weights, config),
+            "scales": pack_scales(tile.weights, config),
+            "tokens": [] if tile.t is None else pack_tokens(tile.t, config),
+        }
+        for name in names:
+            beats[name] += packed[name]
+        results += pack_outputs(mpgemm(tile.a, tile.weights, t=tile.t, config=config), config)
     widths = {stream.name: stream.width for stream in streams(config)}
-    inputs = {stream.name: beats.of(stream.name) for stream in streams(config) if stream.takes}
+    k = flow[0].k
     return _TEMPLATE.format(
         name=config.name,
         ports=",\n".join(
             f"    .{stream}__{part}({stream}_{part})"
-            for stream in (*inputs, "out")
+            for stream in (*names, "out")
             for part in ("payload", "valid", "ready")
         ),
-        sources="\n".join(_source(name, widths[name], beats, idle) for name, beats in inputs.items()),
-        then=then,
-        times=" twice" if then else "",
-        half_ns=half_ns,
-        rest=rest,
-        restart="\n".join(f"      {name}_index <= 0; {name}_wait <= 0;" for name in inputs),
+        sources="\n".join(_source(name, widths[name], beats[name]) for name in names),
+        restart="\n".join(f"      {name}_index = 0; {name}_again = 0; {name}_wait = 0;" for name in names),
+        all_taken=" && ".join(f"{name}_index == {name}_COUNT" for name in names),
+        moves=" || ".join(f"({name}_valid && {name}_ready)" for name in names),
         out_msb=widths["out"] - 1,
         out_beats=len(results),
         out_contents=_contents("out", widths["out"], results),
-        cycles=cycles,
+        flow_beats=len(flow) * config.rows,
+        cycles=config.run_cycles(k, tiles=len(flow)),
+        rest=config.group_gap,
+        patience=100 * (config.drain_latency + config.group_gap),
+        drain=config.drain_latency + config.group_gap,
     )
 
 
-def _inner_dimension(config: Config) -> int:
-    """Two groups and a short one where that is little; a short group else."""
-    if 3 * config.group_beats <= _MAX_BEATS:
-        return 2 * config.group + (config.group + 1) // 2
-    return min(config.group, _MAX_BEATS * config.lanes) - 1
+def _flow_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
+    """Yields tiles of equal size that cross group boundaries, unless groups are long."""
+    if 3 * config.group_beats <= _FLOW_BEATS:
+        k = 2 * config.group + (config.group + 1) // 2
+    else:
+        k = min(config.group, 40 * config.lanes) - 1
+    for _ in range(_FLOW_TILES):
+        yield vectors.tile(Shape(k, active=2, density=_density(config)))
 
 
-def _vectors(config: Config, k: int) -> tuple[Beats, list[int]]:
-    rng = np.random.default_rng(_SEED)
-    m, n = config.rows, 2 * config.cols
-    a = numbers(rng, config.act_code, (m, k))
-    codes = weight_codes(rng, config, (k, n))
-    groups = {"s": rng.uniform(2.0**-9, 2.0**-5, (config.matrix.groups(k), n)).astype(np.float16)}
-    if config.matrix.has("z"):
-        groups["z"] = weight_codes(rng, config, (config.matrix.groups(k), n))
-    t = rng.uniform(2.0**-9, 2.0**-5, m).astype(np.float32) if config.row_members else None
-    weights = QuantizedMatrix(config.matrix, codes, groups)
-    beats = pack_matmul(a, weights, t=t, config=config)
-    return beats, pack_outputs(mpgemm(a, weights, t=t, config=config), config)
+def _density(config: Config) -> float:
+    """The part of rows and columns at work in a beat of a large array, as simulators take long over it."""
+    return min(1.0, 8 / np.sqrt(config.rows * config.cols))
+
+
+def _value_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
+    """Yields tiles of all sizes and all kinds of numbers, until they cost enough."""
+    budget, rng = _Budget.of(config), vectors.rng
+    for shape in _long_shapes(config):
+        yield vectors.tile(shape)
+    count = 0
+    while budget.left:
+        shape = _shape(config, rng, budget, special=count % 4 == 1)
+        budget.take(config, shape)
+        yield vectors.tile(shape)
+        count += 1
+    yield vectors.tile(Shape(1, active=1))
+
+
+def _long_shapes(config: Config) -> Iterator[Shape]:
+    """Yields a tile that crosses a long group, and two of the largest sums, as far as they are cheap."""
+    elements = config.rows * config.cols
+    most = max(_LONGEST_GROUP, _IDLE // elements)
+    if 3 * config.group_beats > _FLOW_BEATS:
+        yield Shape(min(config.group, most * config.lanes) + 3 * config.lanes, active=3)
+    if config.scheme.name != "fp_mac":
+        density = min(1.0, float(np.sqrt(8000 / (elements * config.group_beats))))
+        if density * min(config.rows, config.cols) >= 1:
+            for _ in range(2):
+                yield Shape(config.group, active=config.group_beats, density=density, steady=True)
+
+
+def _shape(config: Config, rng: np.random.Generator, budget: _Budget, *, special: bool) -> Shape:
+    """Returns a shape that fits the budget: several groups where that is not dear, or one that is short."""
+    elements = config.rows * config.cols
+    affordable = int(budget.cycles // 3 // max(config.group_beats, config.group_gap))
+    whole = min(affordable, int(rng.integers(0, 7)))
+    short = int(rng.integers(1, min(config.group, 24 * config.lanes), endpoint=True))
+    k = whole * config.group + (short if whole == 0 or rng.random() < 0.6 else 0)
+    most = max(1, budget.products // (8 * elements * max(1, whole)))
+    active = int(rng.choice([1, 2, 3, min(24, most)]))
+    return Shape(k, active=min(active, most), special=special)
 
 
 def _contents(name: str, width: int, beats: list[int]) -> str:
@@ -106,60 +171,86 @@ def _contents(name: str, width: int, beats: list[int]) -> str:
     )
 
 
-def _source(name: str, width: int, beats: list[int], idle: str) -> str:
-    contents = _contents(name, width, beats)
-    return _SOURCE.format(name=name, msb=width - 1, beats=len(beats), contents=contents, idle=idle)
+def _source(name: str, width: int, beats: list[int]) -> str:
+    runs = [(beat, len(list(same))) for beat, same in groupby(beats)]
+    repeats = [f"    {name}_repeats[{at}] = {times - 1};" for at, (_, times) in enumerate(runs) if times > 1]
+    return _SOURCE.format(
+        name=name,
+        msb=width - 1,
+        beats=len(runs),
+        contents=_contents(name, width, [beat for beat, _ in runs]),
+        repeats="".join(f"{line}\n" for line in repeats),
+    )
 
-
-_WITH_WAITS = """\
-    waits = 1;
-    restart;
-"""
 
 _SOURCE = """\
-  // Offers the beats of {name} in order; a beat once offered stays until it is taken.
-  reg [{msb}:0] {name}_beats [0:{beats}];
+  // Offers the beats of {name} in order, each as often again as {name}_repeats says; a beat once offered
+  // stays until it is taken. Among repeated beats there are no waits.
+  localparam {name}_COUNT = {beats};
+  reg [{msb}:0] {name}_beats [0:{name}_COUNT];
+  integer {name}_repeats [0:{name}_COUNT];
   integer {name}_index = 0;
+  integer {name}_again = 0;
   reg {name}_wait = 0;
-  wire {name}_valid = running && {name}_index < {beats} && !{name}_wait;
+  wire {name}_valid = running && {name}_index < {name}_COUNT && !{name}_wait;
   wire {name}_ready;
-  wire [{msb}:0] {name}_payload = {name}_valid ? {name}_beats[{name}_index] : {{{msb} + 1{{1'b{idle}}}}};
+  wire [{msb}:0] {name}_payload = {name}_valid ? {name}_beats[{name}_index] : {{{msb} + 1{{1'bx}}}};
   always @(posedge clk) if (running) begin
-    if ({name}_valid && {name}_ready) {name}_index <= {name}_index + 1;
-    if (!{name}_valid || {name}_ready) {name}_wait <= waits && ($random(seed) & 1);
+    if ({name}_valid && {name}_ready) begin
+      if ({name}_again < {name}_repeats[{name}_index]) {name}_again <= {name}_again + 1;
+      else begin
+        {name}_index <= {name}_index + 1;
+        {name}_again <= 0;
+      end
+    end
+    if (!{name}_valid || {name}_ready)
+      {name}_wait <= late(input_waits) && {name}_again >= {name}_repeats[{name}_index];
   end
   initial begin
+    for (place = 0; place <= {name}_COUNT; place = place + 1) {name}_repeats[place] = 0;
 {contents}
-    {name}_beats[{beats}] = 0;
-  end
+    {name}_beats[{name}_COUNT] = 0;
+{repeats}  end
 """
 
 _TEMPLATE = """\
 // Self-checking testbench of {name}: prints a line that begins with PASS or FAIL.
 // For instance: iverilog -o {name}_tb {name}.v {name}_tb.v && vvp {name}_tb
 module {name}_tb;
-  localparam CYCLES = {cycles};
+  localparam CYCLES = {cycles}; // of the first FLOW_BEATS out beats, with streams that are never late
+  localparam FLOW_BEATS = {flow_beats};
   localparam OUT_BEATS = {out_beats};
+  localparam MOST_ERRORS = 10;
 
   reg clk = 0;
   reg rst = 1;
   reg running = 0;
-  reg waits = 0;
+  integer input_waits = 0; // how often of eight times a stream is late
+  integer output_waits = 0;
   integer seed = 1;
+  integer place;
   integer cycle = 0;
+  integer quiet = 0;
   integer errors = 0;
-  integer measured = 0;
-  always #{half_ns} clk = ~clk;
+  integer goal = 0;
+  always #5 clk = ~clk;
+
+  function late(input integer often);
+    late = $unsigned($random(seed)) % 8 < often;
+  endfunction
 
 {sources}
-  reg [{out_msb}:0] out_beats [0:OUT_BEATS - 1];
+  reg [{out_msb}:0] out_beats [0:OUT_BEATS];
   integer out_index = 0;
   reg out_wait = 0;
   wire out_valid;
   wire out_ready = running && !out_wait;
   wire [{out_msb}:0] out_payload;
+  reg held = 0;
+  reg [{out_msb}:0] held_payload;
   initial begin
 {out_contents}
+    out_beats[OUT_BEATS] = 0;
   end
 
   {name} dut (
@@ -168,50 +259,84 @@ module {name}_tb;
 {ports}
   );
 
-  always @(posedge clk) if (running) begin
-    cycle <= cycle + 1;
-    out_wait <= waits && ($random(seed) & 1);
-    if (out_valid && out_ready) begin
-      if (out_payload !== out_beats[out_index]) begin
-        errors = errors + 1;
-        if (errors <= 10)
-          $display("out beat %0d is %h, not %h", out_index, out_payload, out_beats[out_index]);
-      end
-      out_index <= out_index + 1;
-      if (out_index == OUT_BEATS - 1) begin
-        if (!waits) measured = cycle + 1;
-        running <= 0;
+  task wrong;
+    begin
+      errors = errors + 1;
+      if (errors >= MOST_ERRORS) begin
+        $display("FAIL {name}: stopped after %0d errors", errors);
+        $finish;
       end
     end
-    if (cycle > 100 * CYCLES + 100000) begin
-      $display("FAIL {name}: no result for too long, %0d of %0d out beats", out_index, OUT_BEATS);
+  endtask
+
+  always @(posedge clk) if (running && errors < MOST_ERRORS) begin
+    cycle <= cycle + 1;
+    quiet <= ({moves} || (out_valid && out_ready)) === 1'b1 ? 0 : quiet + 1;
+    out_wait <= late(output_waits);
+    held <= out_valid && !out_ready;
+    held_payload <= out_payload;
+    if (held && (out_valid !== 1 || out_payload !== held_payload)) begin
+      $display("out beat %0d does not stay until it is taken", out_index);
+      wrong;
+    end
+    if (out_valid === 1'bx) begin
+      $display("out_valid is unknown");
+      wrong;
+    end
+    if (out_valid && out_ready) begin
+      if (out_payload !== out_beats[out_index]) begin
+        $display("out beat %0d is %h, not %h", out_index, out_payload, out_beats[out_index]);
+        wrong;
+      end
+      out_index <= out_index + 1;
+      if (out_index == goal - 1) running <= 0;
+    end
+    if (quiet > {patience}) begin
+      $display("FAIL {name}: no result for too long, %0d of %0d out beats", out_index, goal);
+      errors = MOST_ERRORS;
       $finish;
     end
   end
 
-  task restart;
+  // Resets the design, amid a tile as a rule, and plays the beats from the first one to `last` out beats.
+  task play(input integer last, input integer inputs, input integer outputs, input integer rest);
     begin
-{restart}
-      out_index <= 0; out_wait <= 0; cycle <= 0;
+      rst <= 1;
       @(posedge clk);
+      rst <= 0;
+{restart}
+      out_index = 0; out_wait = 0; cycle = 0; quiet = 0; held = 0;
+      goal = last; input_waits = inputs; output_waits = outputs;
+      repeat (rest) @(posedge clk);
       running <= 1;
       @(posedge clk);
       wait (!running);
-      @(posedge clk);
     end
   endtask
 
   initial begin
     repeat (2) @(posedge clk);
-    rst <= 0;
-    repeat ({rest}) @(posedge clk); // after reset no beat is taken for a while
-    restart;
-{then}    if (measured != CYCLES) begin
-      $display("%0d cycles, not %0d", measured, CYCLES);
-      errors = errors + 1;
+    play(FLOW_BEATS, 0, 0, {rest}); // after reset no beat is taken for a while
+    if (cycle != CYCLES) begin
+      $display("%0d cycles, not %0d", cycle, CYCLES);
+      wrong;
     end
-    if (errors == 0) $display("PASS {name}: %0d out beats{times}, %0d cycles", OUT_BEATS, measured);
-    else $display("FAIL {name}: %0d errors", errors);
+    play(FLOW_BEATS, 4, 4, 0);
+    play(FLOW_BEATS, 0, 7, 0);
+    play(FLOW_BEATS, 6, 0, 0);
+    play(OUT_BEATS, 1, 1, 0);
+    repeat ({drain}) @(posedge clk);
+    if (!({all_taken})) begin
+      $display("a beat is left");
+      wrong;
+    end
+    if (out_valid !== 0) begin
+      $display("an out beat too many");
+      wrong;
+    end
+    if (errors == 0) $display("PASS {name}: %0d out beats, %0d cycles for the first %0d", OUT_BEATS, CYCLES,
+      FLOW_BEATS);
+    else if (errors < MOST_ERRORS) $display("FAIL {name}: %0d errors", errors);
     $finish;
   end
 endmodule

@@ -10,9 +10,11 @@ all in which they agree is shared. Faults of a clock are outside what ABC models
 """
 
 import re
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import pyosys
@@ -22,6 +24,9 @@ from mixpe.synth.yosys import run_yosys
 
 CONTROL = "mutant"
 """The name of the plusarg, and of the signal in every module that leads to a mutant."""
+
+SETTLING = 4
+"""Cycles after power-up in which registers hold whatever they hold: an array takes no operands so early."""
 
 _ABC = Path(pyosys.__file__).parent / "yosys-abc"
 _READ = "read_verilog {file}\nhierarchy -check -top {top}\nproc\nmemory_collect\nopt_clean\n"
@@ -138,7 +143,7 @@ class Mutated:
         return "\n".join([_READ.format(file="sound.v", top=self.top), *faults, ""])
 
     def verilog(self) -> str:
-        """Returns the netlist of all mutants, which obeys the plusarg; its ports are the sound design's."""
+        """Returns the netlist of all mutants, which obeys the plusarg; ports are the sound design's."""
         script = f"{self._faults}delete -input {self.top}/w:{CONTROL}\nwrite_verilog -noattr mutated.v\n"
         run_yosys(script, self.folder, self.folder / "mutated.log")
         text = (self.folder / "mutated.v").read_text(encoding="utf-8")
@@ -165,18 +170,23 @@ class Mutated:
         if mutant.of_clock:
             return False
         self._write(mutant, scope, powered_up=False)
-        return _EQUAL in self._abc(f"cec -T {seconds} -C 1000000 sound.blif mutant.blif")
+        return _EQUAL in self._abc(f"cec -T {seconds} -C 1000000 sound.blif mutant.blif", 2 * seconds)
 
     def always_equal(self, mutant: Mutant, scope: str, seconds: int = 60) -> bool:
-        """Whether ABC proves, in about `seconds`, that the module `scope` always has the outputs of
-        the sound one, whatever its inputs. Registers begin with their power-up values; those without one
-        begin with any value, the same in both."""
+        """Whether ABC proves, in about `seconds`, that the module `scope` for ever has the outputs of
+        the sound one, whatever its inputs.
+
+        Registers begin with their power-up values; those without one begin with any value, the same in both.
+        Of the top's streams a payload counts while it is valid; of other modules nothing counts in the first
+        `SETTLING` cycles.
+        """
         if mutant.of_clock:
             return False
         self._write(mutant, scope, powered_up=True)
         said = self._abc(
             "miter sound.blif mutant.blif; strash; scleanup; lcorr; scorr -F 1; scorr -F 2; scorr -F 4; "
-            f"print_stats; pdr -T {seconds}; print_status"
+            f"print_stats; pdr -T {seconds}; print_status",
+            2 * seconds,
         )
         return bool(_PROVED.search(said))
 
@@ -185,6 +195,7 @@ class Mutated:
         netlist = self._netlist(scope)
         if powered_up:
             netlist = _with_power_up(netlist)
+            netlist = _valid_only(netlist) if scope == self.top else _settled(netlist)
         for name, number in (("sound", 0), ("mutant", mutant.number)):
             (self.folder / f"{name}.blif").write_text(self._fixed(netlist, number), encoding="utf-8")
 
@@ -206,17 +217,18 @@ class Mutated:
         lines[at + 2 : at + 2] = constants  # behind .outputs
         return "\n".join([*lines, ""])
 
-    def _abc(self, commands: str) -> str:
-        status, said = run_program([str(_ABC), "-c", commands], self.folder)
-        assert status == 0, said
+    def _abc(self, commands: str, seconds: int) -> str:
+        """Returns what ABC says until it has used that much processor time."""
+        limited = f'ulimit -t {seconds}; exec "$0" -c "$1"'
+        status, said = run_program(["sh", "-c", limited, str(_ABC), commands], self.folder)
+        assert status in (0, -signal.SIGXCPU, -signal.SIGKILL), said
         return said
 
 
 def _with_power_up(netlist: str) -> str:
     """Gives every register without a power-up value one that is an input, the same for all of its name."""
     lines = list(_powered_up(netlist.splitlines()))
-    names = (re.search(r" (\S+\$power_up) \S+$", line) for line in lines if line.startswith(".names"))
-    free = [match[1] for match in names if match]
+    free = [match[1] for line in lines if (match := re.match(r"\.names .* (\S+\$power_up) \S+$", line))]
     lines = [f"{line} {' '.join(free)}" if line.startswith(".inputs") else line for line in lines]
     return "\n".join([*lines, ""])
 
@@ -236,3 +248,35 @@ def _powered_up(lines: list[str]) -> Iterator[str]:
         yield f".latch {data} {name}$held 0"
         yield f".names running$ {name}$held {name}$power_up {name}"
         yield from ("11- 1", "0-1 1")
+
+
+def _valid_only(netlist: str) -> str:
+    """Makes payloads of output streams all low while they are not valid."""
+    lines = netlist.splitlines()
+    at = next(index for index, line in enumerate(lines) if line.startswith(".outputs"))
+    outputs = lines[at].split()[1:]
+    masks = {
+        name: f"{stream}__valid"
+        for name in outputs
+        if (stream := name.partition("__payload")[0]) != name and f"{stream}__valid" in outputs
+    }
+    return _masked(lines, at, masks)
+
+
+def _settled(netlist: str) -> str:
+    """Makes all outputs low in the first `SETTLING` cycles."""
+    lines = netlist.splitlines()
+    at = next(index for index, line in enumerate(lines) if line.startswith(".outputs"))
+    count = [f"settled${stage}" for stage in range(SETTLING + 1)]
+    lines += [f".names {count[0]}", "1"]
+    lines += [f".latch {before} {after} 0" for before, after in pairwise(count)]
+    return _masked(lines, at, dict.fromkeys(lines[at].split()[1:], count[-1]))
+
+
+def _masked(lines: list[str], at: int, masks: Mapping[str, str]) -> str:
+    """Replaces outputs, which the line `at` lists, by what they are while others are high."""
+    words = lines[at].split()
+    lines[at] = " ".join(f"{word}$seen" if word in masks else word for word in words)
+    for name, mask in masks.items():
+        lines += [f".names {name} {mask} {name}$seen", "11 1"]
+    return "\n".join([*(line for line in lines if line != ".end"), ".end", ""])

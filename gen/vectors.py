@@ -1,0 +1,224 @@
+"""The numbers of a self-checking testbench's tiles: ordinary ones, extremes, and many that round.
+
+An operand takes turns between kinds of numbers, row by row and column by column, group by group: so every
+result meets another mixture. Numbers of few significant bits give ties, which random ones seldom do; numbers
+within a few binary places of each other give carries and cancellation, far ones sticky bits.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..quant.codecs import codec
+from ..quant.matrix import QuantizedMatrix
+from ..quant.samples import activations, integers, weight_codes
+from ..spec.array import Config
+from ..spec.formats.numbers import FloatFormat, IntFormat
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Operands of one tile: a[rows, K], weights [K, cols], and t[rows] where rows have scales."""
+
+    a: np.ndarray
+    weights: QuantizedMatrix
+    t: np.ndarray | None
+
+    @property
+    def k(self) -> int:
+        """The inner dimension."""
+        return self.a.shape[1]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a tile is to be like.
+
+    Parameters
+    ----------
+    k: its inner dimension.
+    active: beats of each group, at most, whose operands are not zero: the last one and those that come first.
+    density: the part of rows, and of columns, whose operands are not zero in an active beat.
+    special: whether there may be infinities, NaN and other corners among the scales and activations.
+    steady: whether every active beat holds the same extreme operands, which give the largest sums.
+    """
+
+    k: int
+    active: int
+    density: float = 1.0
+    special: bool = False
+    steady: bool = False
+
+
+class Vectors:
+    """Draws the tiles of one configuration; the same seed gives the same tiles."""
+
+    def __init__(self, config: Config, seed: int):
+        self.config = config
+        self.rng = np.random.default_rng(seed)
+
+    def tile(self, shape: Shape) -> Tile:
+        """Returns a tile of that shape."""
+        config = self.config
+        a = np.zeros((config.rows, shape.k), codec(config.act_code).dtype)
+        q = np.zeros((shape.k, config.cols), codec(config.weight_code).dtype)
+        for start in range(0, shape.k, config.group):
+            self._fill(a, q, start, shape)
+        groups = config.matrix.groups(shape.k)
+        members = {"s": self._scales(groups, shape.special)}
+        if config.matrix.has("z"):
+            extreme = self.rng.random((groups, config.cols)) < 0.3
+            ordinary, limits = (weight_codes(self.rng, config, extreme.shape, corner) for corner in (0, 1))
+            members["z"] = np.where(extreme, limits, ordinary)
+        if self.rng.random() < 0.3 and not shape.steady:
+            self._cancel(a, q, members, shape.k)
+        t = self._tokens(shape.special) if config.row_members else None
+        return Tile(a, QuantizedMatrix(config.matrix, q, members), t)
+
+    def _fill(self, a: np.ndarray, q: np.ndarray, start: int, shape: Shape) -> None:
+        """Draws the operands of the group that begins at `start`."""
+        config, rng = self.config, self.rng
+        length = min(config.group, shape.k - start)
+        beats = -(-length // config.lanes)
+        # One beat is the first or the last; more are the last and those that come first.
+        active = min(beats, shape.active)
+        front = active - 1 if active > 1 else int(rng.integers(2))
+        chosen = np.r_[:front, beats - 1 : beats - 1 + (active - front)]
+        lanes = (chosen[:, None] * config.lanes + np.arange(config.lanes)).ravel()
+        lanes = lanes[lanes < length]
+        count = len(lanes)
+        if shape.steady:
+            acts = np.repeat(self._steady(config.act_code, config.rows)[:, None], count, axis=1)
+            weights = np.repeat(self._steady(config.weight_code, config.cols)[None, :], count, axis=0)
+        else:
+            acts = np.concatenate([self._acts(count, shape.special) for _ in range(config.rows)])
+            weights = np.stack([self._weights(count) for _ in range(config.cols)], axis=1)
+        beat = np.searchsorted(chosen, lanes // config.lanes)
+        if shape.steady:
+            beat = np.zeros_like(beat)
+        if shape.density < 1:
+            acts[rng.random((config.rows, active))[:, beat] >= shape.density] = 0
+            weights[rng.random((active, config.cols))[beat] >= shape.density] = 0
+        a[:, start + lanes] = acts
+        q[start + lanes] = weights
+
+    def _acts(self, count: int, special: bool) -> np.ndarray:
+        """Returns activations [1, count] of one row of one group."""
+        config, rng, form = self.config, self.rng, self.config.act_code
+        kind = rng.random()
+        if isinstance(form, IntFormat):
+            return self._integers(form, count, kind)[None]
+        if special and kind < 0.4:
+            return activations(rng, (1, count), config, extreme=True)
+        if kind < 0.1:
+            return np.zeros((1, count), codec(form).dtype)
+        span = form.field_max
+        if kind < 0.5:  # about 1
+            low, high = form.bias - min(8, form.bias), form.bias + 3
+        elif kind < 0.8:  # within some places, anywhere
+            low = int(rng.integers(0, span))
+            high = low + int(rng.integers(0, 14))
+        else:
+            low, high = 0, span
+        return self._floats(form, (1, count), low, min(high, span))
+
+    def _weights(self, count: int) -> np.ndarray:
+        """Returns weight codes [count] of one column of one group."""
+        form, kind = self.config.weight_code, self.rng.random()
+        if isinstance(form, IntFormat):
+            return self._integers(form, count, kind)
+        return weight_codes(self.rng, self.config, count, kind < 0.3)
+
+    def _integers(self, form: IntFormat, count: int, kind: float) -> np.ndarray:
+        """Returns integers of any value, of one sign and large, or of the extremes, by `kind` of 0 to 1."""
+        rng = self.rng
+        if kind < 0.1:
+            return np.zeros(count, codec(form).dtype)
+        if kind < 0.4:
+            return integers(rng, form, count)
+        if kind < 0.6:
+            return integers(rng, form, count, extreme=True)
+        near = rng.integers(0, max(2, form.max // 8), count)
+        return form.min + near if form.signed and kind < 0.8 else form.max - near
+
+    def _steady(self, form: IntFormat | FloatFormat, count: int) -> np.ndarray:
+        """Returns numbers of large magnitude."""
+        if isinstance(form, IntFormat):
+            return self.rng.choice([form.min, form.max], count).astype(codec(form).dtype)
+        codes = (form.largest >> 1) | self.rng.integers(0, 2, count) << (form.bits - 1)
+        return codec(form).decode(codes)
+
+    def _floats(self, form: FloatFormat, shape: tuple[int, ...], low: int, high: int) -> np.ndarray:
+        """Returns finite numbers of exponent fields `low` to `high`, of many significant bits or of few."""
+        rng, bits = self.rng, form.fraction_bits
+        field = rng.integers(low, high, shape, endpoint=True)
+        fraction = rng.integers(0, 1 << bits, shape)
+        few = (fraction & -(1 << max(0, bits - 2))) | (rng.integers(0, 4, shape) == 0)
+        ones = ((1 << bits) - 1) & ~(fraction & fraction >> 1 & 3)
+        fraction = np.choose(rng.choice(3, shape, p=(0.5, 0.4, 0.1)), (fraction, few, ones))
+        codes = np.minimum(field << bits | fraction, form.largest)
+        return codec(form).decode(codes | rng.integers(0, 2, shape) << (form.bits - 1))
+
+    def _corners(self, form: FloatFormat, shape: tuple[int, ...]) -> np.ndarray:
+        """Returns the numbers at the ends of a format's ranges, infinities, NaN, and any code."""
+        rng, hidden = self.rng, 1 << form.fraction_bits
+        ends = [0, 1, hidden - 1, hidden, form.largest, form.infinity, form.infinity, form.nan]
+        codes = np.where(
+            rng.random(shape) < 0.75, rng.choice(ends, shape), rng.integers(0, 1 << form.bits, shape)
+        )
+        return codec(form).decode(codes ^ rng.integers(0, 2, shape) << (form.bits - 1))
+
+    def _scales(self, groups: int, special: bool) -> np.ndarray:
+        """Returns scales [groups, cols]: those of a column are within some places, or anywhere."""
+        form, rng = self.config.scale, self.rng
+        columns = []
+        for _ in range(self.config.cols):
+            kind = rng.random()
+            if special and kind < 0.4:
+                columns.append(self._corners(form, (groups,)))
+                continue
+            low, high = 0, form.field_max
+            if kind < 0.85:
+                low = int(rng.integers(0, high))
+                high = min(high, low + int(rng.integers(0, 6)))
+            columns.append(self._floats(form, (groups,), low, high))
+        return np.stack(columns, axis=1)
+
+    def _tokens(self, special: bool) -> np.ndarray:
+        """Returns token scales [rows]: about 1, anywhere, or at either end of the range."""
+        (member,), rng = self.config.row_members, self.rng
+        form = member.format
+        rows = []
+        for _ in range(self.config.rows):
+            kind = rng.random()
+            if special and kind < 0.4:
+                rows.append(self._corners(form, (1,)))
+                continue
+            low, high = form.bias - 30, form.bias + 20
+            if kind < 0.2:
+                low, high = 0, form.field_max
+            elif kind < 0.3:
+                low, high = 0, 24
+            elif kind < 0.4:
+                low, high = form.field_max - 24, form.field_max
+            rows.append(self._floats(form, (1,), low, high))
+        return np.concatenate(rows)
+
+    def _cancel(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray], k: int) -> None:
+        """Makes every other group that of before with an opposite scale, or one that is next to it: sums are
+        zero, or all but zero."""
+        group, scale = self.config.group, codec(self.config.scale)
+        for g in range(1, k // group, 2):
+            now, before = slice(g * group, (g + 1) * group), slice((g - 1) * group, g * group)
+            a[:, now], q[now] = a[:, before], q[before]
+            for array in members.values():
+                array[g] = array[g - 1]
+            codes = scale.encode(members["s"][g]).astype(np.int64)
+            magnitude, sign = (
+                codes & ~(1 << (self.config.scale.bits - 1)),
+                codes >> (self.config.scale.bits - 1),
+            )
+            finite = magnitude <= self.config.scale.largest
+            near = np.clip(magnitude + self.rng.integers(-1, 2, codes.shape), 0, self.config.scale.largest)
+            magnitude = np.where(finite, near, magnitude)
+            members["s"][g] = scale.decode(magnitude | (1 - sign) << (self.config.scale.bits - 1))

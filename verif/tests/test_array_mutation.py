@@ -1,0 +1,53 @@
+"""Mutants of arrays: each is killed by the testbench that ships, proved equal, or listed here.
+
+Yosys chooses them by a seed and by the Verilog: a change of the hardware brings others. One that lives
+is a hole of the testbench, which is to be mended; or what it changes cannot be seen, and it is to be listed.
+"""
+
+import pytest
+
+from mixpe.spec.array import Config
+from verif.harness.array_mutants import Verdict, judge, make, reason, table
+
+SHAPE = {"rows": 2, "cols": 2, "group": 6}
+INTEGERS = Config(
+    name="ints", weight_signed=False, zero_point=True, token_scale=True, out_format="fp16", **SHAPE
+)
+
+NIGHTLY: dict[str, tuple[Config, int, str]] = {
+    "integers": (INTEGERS, 120, ".*"),
+    "carry_save": (Config(name="carry", lanes=2, datapath="carry_save", **SHAPE), 80, ".*"),
+    "aligned": (
+        Config(name="aligned", act_format="fp16", align_bits=11, zero_point=True, **SHAPE),
+        100,
+        ".*",
+    ),
+    "fp_mac": (Config(name="fpmac", act_format="fp16", fp_scheme="fp_mac", **SHAPE), 100, ".*"),
+    "FP4 weights, booth": (
+        Config(name="fpfour", weight_format="fp4_e2m1", datapath="booth", **SHAPE),
+        60,
+        ".*",
+    ),
+    "multiplier": (Config(name="multip", datapath="multiplier", **SHAPE), 20, "pe|.*adder"),
+    "bit_heap": (Config(name="heap", datapath="bit_heap", **SHAPE), 30, "pe|full_adder|half_adder"),
+}
+
+
+def tried(config: Config, count: int, seed: int, folder, modules: str = ".*", **options) -> list[Verdict]:
+    """Returns the verdicts on `count` mutants; prints those that live without a known reason."""
+    verdicts = judge(make(config, count, seed, folder, modules), config, **options)
+    print(table(verdicts))
+    unknown = [each for each in verdicts if each.fate == "alive" and reason(each.mutant) is None]
+    print("\n".join(each.mutant.key for each in unknown))
+    return unknown
+
+
+def test_sample(tmp_path):
+    assert not tried(INTEGERS, 20, 1, tmp_path)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", NIGHTLY)
+def test_hundreds(name, tmp_path):
+    config, count, modules = NIGHTLY[name]
+    assert not tried(config, count, 2, tmp_path, modules, processes=2)
