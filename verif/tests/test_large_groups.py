@@ -107,7 +107,7 @@ def test_golden_model_in_floating_point_per_channel(name):
 def test_short_k_in_the_largest_group(config, tmp_path):
     """A per-channel array multiplies a K of some hundreds as the golden model does; its bench stays small."""
     bench = plain_testbench(config)
-    assert len(bench) < 200_000
+    assert len(bench) < 400_000
     (line,) = run_testbench(design_verilog(config), bench, tmp_path)
     assert line.startswith("PASS")
 
