@@ -40,7 +40,7 @@ def quantize_weights(w: Any, config: Config) -> QuantizedMatrix:
     high, low = np.maximum.reduceat(w, starts), np.minimum.reduceat(w, starts)
     if not matrix.weight.integers:
         largest = matrix.weight.code.decode(matrix.weight.code.largest)  # type: ignore[union-attr]
-        s = _stored_scale("w", np.maximum(high, -low) / largest, np.float16)
+        s = _stored_scale("w", *_quotient(np.maximum(high, -low), largest), np.float16)
         codes = _rounded_quotients(w, _spread(s, w, config), matrix.weight.code)  # type: ignore[arg-type]
         return QuantizedMatrix(matrix, codes.astype(codec(matrix.weight.code).dtype), {"s": s})
     code = matrix.weight.code
@@ -52,10 +52,11 @@ def quantize_weights(w: Any, config: Config) -> QuantizedMatrix:
                 f"w[{k}, {n}] must be at least 0 for unsigned codes without zero points "
                 f"(weight_signed = false, zero_point = false), not {w[k, n]}"
             )
-        s = _stored_scale("w", np.maximum(high, -low) / code.max, np.float16)
+        s = _stored_scale("w", *_quotient(np.maximum(high, -low), code.max), np.float16)
         return QuantizedMatrix(matrix, _codes(w, _spread(s, w, config), 0, code), {"s": s})
     high, low = np.maximum(high, 0), np.minimum(low, 0)
-    s = _stored_scale("w", high / (code.max - code.min) - low / (code.max - code.min), np.float16)
+    steps = code.max - code.min
+    s = _stored_scale("w", high / steps - low / steps, high != low, np.float16)
     z = np.clip(np.rint(code.min - _divide(low, s)), code.min, code.max)
     z = np.where(s == 0, 0, z)
     q = _codes(w, _spread(s, w, config), _spread(z, w, config), code)
@@ -78,12 +79,12 @@ def quantize_activations(x: Any, config: Config) -> tuple[np.ndarray, np.ndarray
     x = _finite_matrix("x", x, "[M, K]")
     form = config.act_code
     if isinstance(form, IntFormat):
-        t = _stored_scale("x", np.abs(x).max(axis=1) / form.max, np.float32)
+        t = _stored_scale("x", *_quotient(np.abs(x).max(axis=1), form.max), np.float32)
         a = np.clip(np.rint(_divide(x, t[:, None])), form.min, form.max)
         return a.astype(codec(form).dtype), t
     largest = form.decode(form.largest)
     if config.row_members:
-        t = _stored_scale("x", np.abs(x).max(axis=1) / min(largest, _MOST_SCALED), np.float32)
+        t = _stored_scale("x", *_quotient(np.abs(x).max(axis=1), min(largest, _MOST_SCALED)), np.float32)
         a = _rounded_quotients(x, t[:, None], form)
     else:
         t = np.ones(len(x), np.float32)
@@ -131,9 +132,14 @@ def _first(mask: np.ndarray) -> tuple[int, int]:
     return int(i), int(j)
 
 
-def _stored_scale(name: str, exact: np.ndarray, dtype: Any) -> np.ndarray:
-    """`exact`, which is not negative, rounded up to `dtype`; a zero is +0."""
-    exact = np.abs(exact)
+def _quotient(magnitude: np.ndarray, divisor: float) -> tuple[np.ndarray, np.ndarray]:
+    """`magnitude` / `divisor`, and where it is more than zero, though float64 may have no number so small."""
+    return magnitude / divisor, magnitude != 0
+
+
+def _stored_scale(name: str, exact: np.ndarray, some: np.ndarray, dtype: Any) -> np.ndarray:
+    """`exact`, which is not negative, rounded up to `dtype`; +0 only where `some` is false."""
+    exact = np.where(some & (exact == 0), np.nextafter(0, 1), np.abs(exact))
     with np.errstate(over="ignore", under="ignore"):
         stored = exact.astype(dtype)
         stored = np.where(stored < exact, np.nextafter(stored, dtype(np.inf)), stored)

@@ -321,6 +321,12 @@ def test_layout_in_memory_changes_nothing(recwarn):
         found = quantize_weights(same, Config(group=16))
         np.testing.assert_array_equal(found.codes, wanted.codes)
         np.testing.assert_array_equal(found.groups["s"], wanted.groups["s"])
-    tiny = quantize_weights(np.full((4, 2), 1e-300), Config())
-    assert (tiny.groups["s"] == np.float16(2.0**-24)).all()
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("size", [1e-300, 5e-324])
+def test_smallest_numbers_are_not_zero(size):
+    """A scale is 0 of zeros alone, also where float64 itself has no smaller number."""
+    for config in (Config(), Config(zero_point=True), Config(weight_format="fp4_e2m1")):
+        assert (quantize_weights(np.full((4, 2), size), config).groups["s"] == np.float16(2.0**-24)).all()
+    assert (quantize_activations(np.full((2, 4), size), Config(token_scale=True))[1] > 0).all()
