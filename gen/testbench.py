@@ -17,8 +17,8 @@ __all__ = ["operand_testbench", "testbench"]
 
 _SEED = 2411_16158
 
-_FLOW_TILES = 3
-"""Tiles of one size whose cycles are counted, and which every run plays."""
+_LARGE = 64
+"""Elements of an array that simulators take long over; its testbench is shorter."""
 
 _FLOW_BEATS = 400
 """Beats of a flow tile at most, unless it is cut short."""
@@ -43,16 +43,17 @@ class _Budget:
     def of(cls, config: Config) -> "_Budget":
         elements = config.rows * config.cols
         products = 3000 if config.scheme.name == "fp_mac" else 20000
-        cycles = min(30_000, max(2_000_000 // elements, 20 * config.tile_gap))
-        return cls(4096, max(products, 8 * elements), cycles, 300_000)
+        cycles = min(30_000, max(800_000 // elements, 10 * config.tile_gap))
+        return cls(4096, max(products, 4 * elements), cycles, 300_000)
 
     def take(self, config: Config, shape: Shape) -> None:
         """Takes a tile's cost away."""
         groups, elements = config.matrix.groups(shape.k), config.rows * config.cols
+        active = min(shape.active, config.group_beats)
         self.sums -= groups * elements
-        self.products -= int(groups * shape.active * elements * shape.density**2)
+        self.products -= int(groups * active * elements * shape.density**2)
         self.cycles -= config.tile_cycles(shape.k)
-        counts = {"acts": groups * (shape.active + 1), "scales": groups, "out": config.rows}
+        counts = {"acts": groups * (active + 1), "scales": groups, "out": config.rows}
         counts |= {"weights": counts["acts"], "tokens": config.rows}
         self.text -= sum(counts[each.name] * (each.width // 4 + 30) for each in streams(config))
 
@@ -95,7 +96,9 @@ def testbench(config: Config) -> str:
             for stream in (*names, "out")
             for part in ("payload", "valid", "ready")
         ),
-        sources="\n".join(_source(name, widths[name], beats[name]) for name in names),
+        sources="\n".join(
+            _source(name, widths[name], beats[name], seed) for seed, name in enumerate(names, 2)
+        ),
         restart="\n".join(f"      {name}_index = 0; {name}_again = 0; {name}_wait = 0;" for name in names),
         all_taken=" && ".join(f"{name}_index == {name}_COUNT" for name in names),
         moves=" || ".join(f"({name}_valid && {name}_ready)" for name in names),
@@ -104,19 +107,22 @@ def testbench(config: Config) -> str:
         out_contents=_contents("out", widths["out"], results),
         flow_beats=len(flow) * config.rows,
         cycles=config.run_cycles(k, tiles=len(flow)),
-        rest=config.group_gap,
+        flush=config.group_gap - 1,
+        # So that rows queue up behind the output, and tiles behind rows.
+        blocked=1024 - min(512, 1024 * config.rows // (2 * config.tile_gap)),
         patience=100 * (config.drain_latency + config.group_gap),
         drain=config.drain_latency + config.group_gap,
     )
 
 
 def _flow_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
-    """Yields tiles of equal size that cross group boundaries, unless groups are long."""
+    """Yields tiles of one size, whose cycles are counted; they cross groups, unless these are long."""
+    large = config.rows * config.cols > _LARGE
     if 3 * config.group_beats <= _FLOW_BEATS:
-        k = 2 * config.group + (config.group + 1) // 2
+        k = (1 if large else 2) * config.group + (config.group + 1) // 2
     else:
         k = min(config.group, 40 * config.lanes) - 1
-    for _ in range(_FLOW_TILES):
+    for _ in range(2 if large else 3):
         yield vectors.tile(Shape(k, active=2, density=_density(config)))
 
 
@@ -132,7 +138,7 @@ def _value_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
         yield vectors.tile(shape)
     count = 0
     while budget.left:
-        shape = _shape(config, rng, budget, special=count % 4 == 1)
+        shape = _shape(config, rng, budget, special=count % 4 == 1, echo=count % 8 == 4)
         budget.take(config, shape)
         yield vectors.tile(shape)
         count += 1
@@ -152,7 +158,7 @@ def _long_shapes(config: Config) -> Iterator[Shape]:
                 yield Shape(config.group, active=config.group_beats, density=density, steady=True)
 
 
-def _shape(config: Config, rng: np.random.Generator, budget: _Budget, *, special: bool) -> Shape:
+def _shape(config: Config, rng: np.random.Generator, budget: _Budget, *, special: bool, echo: bool) -> Shape:
     """Returns a shape that fits the budget: several groups where that is not dear, or one that is short."""
     elements = config.rows * config.cols
     affordable = int(budget.cycles // 3 // max(config.group_beats, config.group_gap))
@@ -160,8 +166,8 @@ def _shape(config: Config, rng: np.random.Generator, budget: _Budget, *, special
     short = int(rng.integers(1, min(config.group, 24 * config.lanes), endpoint=True))
     k = whole * config.group + (short if whole == 0 or rng.random() < 0.6 else 0)
     most = max(1, budget.products // (8 * elements * max(1, whole)))
-    active = int(rng.choice([1, 2, 3, min(24, most)]))
-    return Shape(k, active=min(active, most), special=special)
+    active = int(rng.choice([1, 2, 3, *[min(24, most)] * 3]))
+    return Shape(k, active=min(active, most), special=special, echo=echo)
 
 
 def _contents(name: str, width: int, beats: list[int]) -> str:
@@ -171,12 +177,13 @@ def _contents(name: str, width: int, beats: list[int]) -> str:
     )
 
 
-def _source(name: str, width: int, beats: list[int]) -> str:
+def _source(name: str, width: int, beats: list[int], seed: int) -> str:
     runs = [(beat, len(list(same))) for beat, same in groupby(beats)]
     repeats = [f"    {name}_repeats[{at}] = {times - 1};" for at, (_, times) in enumerate(runs) if times > 1]
     return _SOURCE.format(
         name=name,
         msb=width - 1,
+        seed=seed,
         beats=len(runs),
         contents=_contents(name, width, [beat for beat, _ in runs]),
         repeats="".join(f"{line}\n" for line in repeats),
@@ -191,6 +198,7 @@ _SOURCE = """\
   integer {name}_repeats [0:{name}_COUNT];
   integer {name}_index = 0;
   integer {name}_again = 0;
+  integer {name}_seed = {seed};
   reg {name}_wait = 0;
   wire {name}_valid = running && {name}_index < {name}_COUNT && !{name}_wait;
   wire {name}_ready;
@@ -204,7 +212,8 @@ _SOURCE = """\
       end
     end
     if (!{name}_valid || {name}_ready)
-      {name}_wait <= late(input_waits) && {name}_again >= {name}_repeats[{name}_index];
+      {name}_wait <= $unsigned($random({name}_seed)) % 1024 < input_waits
+        && {name}_again >= {name}_repeats[{name}_index];
   end
   initial begin
     for (place = 0; place <= {name}_COUNT; place = place + 1) {name}_repeats[place] = 0;
@@ -218,6 +227,7 @@ _TEMPLATE = """\
 // For instance: iverilog -o {name}_tb {name}.v {name}_tb.v && vvp {name}_tb
 module {name}_tb;
   localparam CYCLES = {cycles}; // of the first FLOW_BEATS out beats, with streams that are never late
+  localparam FLUSH = {flush}; // cycles after reset in which no beat is taken
   localparam FLOW_BEATS = {flow_beats};
   localparam OUT_BEATS = {out_beats};
   localparam MOST_ERRORS = 10;
@@ -225,9 +235,8 @@ module {name}_tb;
   reg clk = 0;
   reg rst = 1;
   reg running = 0;
-  integer input_waits = 0; // how often of eight times a stream is late
+  integer input_waits = 0; // how often of 1024 times a stream is late
   integer output_waits = 0;
-  integer seed = 1;
   integer place;
   integer cycle = 0;
   integer quiet = 0;
@@ -235,13 +244,10 @@ module {name}_tb;
   integer goal = 0;
   always #5 clk = ~clk;
 
-  function late(input integer often);
-    late = $unsigned($random(seed)) % 8 < often;
-  endfunction
-
 {sources}
   reg [{out_msb}:0] out_beats [0:OUT_BEATS];
   integer out_index = 0;
+  integer out_seed = 1;
   reg out_wait = 0;
   wire out_valid;
   wire out_ready = running && !out_wait;
@@ -272,7 +278,7 @@ module {name}_tb;
   always @(posedge clk) if (running && errors < MOST_ERRORS) begin
     cycle <= cycle + 1;
     quiet <= ({moves} || (out_valid && out_ready)) === 1'b1 ? 0 : quiet + 1;
-    out_wait <= late(output_waits);
+    out_wait <= $unsigned($random(out_seed)) % 1024 < output_waits;
     held <= out_valid && !out_ready;
     held_payload <= out_payload;
     if (held && (out_valid !== 1 || out_payload !== held_payload)) begin
@@ -298,34 +304,41 @@ module {name}_tb;
     end
   end
 
-  // Resets the design, amid a tile as a rule, and plays the beats from the first one to `last` out beats.
+  // Resets the design, amid a tile as a rule, and plays the beats from the first one to `last` out beats. All
+  // that is not clocked changes at falling edges, so that no simulator sees a race.
   task play(input integer last, input integer inputs, input integer outputs, input integer rest);
     begin
-      rst <= 1;
-      @(posedge clk);
-      rst <= 0;
+      rst = 1;
+      @(negedge clk);
+      rst = 0;
 {restart}
       out_index = 0; out_wait = 0; cycle = 0; quiet = 0; held = 0;
       goal = last; input_waits = inputs; output_waits = outputs;
-      repeat (rest) @(posedge clk);
-      running <= 1;
-      @(posedge clk);
-      wait (!running);
+      repeat (rest) @(negedge clk);
+      running = 1;
+      @(negedge running);
+      @(negedge clk);
+    end
+  endtask
+
+  task check_cycles(input integer wanted);
+    if (cycle != wanted) begin
+      $display("%0d cycles, not %0d", cycle, wanted);
+      wrong;
     end
   endtask
 
   initial begin
-    repeat (2) @(posedge clk);
-    play(FLOW_BEATS, 0, 0, {rest}); // after reset no beat is taken for a while
-    if (cycle != CYCLES) begin
-      $display("%0d cycles, not %0d", cycle, CYCLES);
-      wrong;
-    end
-    play(FLOW_BEATS, 4, 4, 0);
-    play(FLOW_BEATS, 0, 7, 0);
-    play(FLOW_BEATS, 6, 0, 0);
-    play(OUT_BEATS, 1, 1, 0);
-    repeat ({drain}) @(posedge clk);
+    repeat (2) @(negedge clk);
+    play(FLOW_BEATS, 0, 0, FLUSH + 1);
+    check_cycles(CYCLES);
+    play(FLOW_BEATS, 0, 0, 0);
+    check_cycles(CYCLES + FLUSH);
+    play(FLOW_BEATS, 512, 512, 0);
+    play(FLOW_BEATS, 0, {blocked}, 0);
+    play(FLOW_BEATS, 800, 0, 0);
+    play(OUT_BEATS, 128, 128, 0);
+    repeat ({drain}) @(negedge clk);
     if (!({all_taken})) begin
       $display("a beat is left");
       wrong;

@@ -5,15 +5,19 @@ result meets another mixture. Numbers of few significant bits give ties, which r
 within a few binary places of each other give carries and cancellation, far ones sticky bits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..quant.codecs import codec
+from ..quant.golden import mpgemm
 from ..quant.matrix import QuantizedMatrix
 from ..quant.samples import activations, integers, weight_codes
 from ..spec.array import Config
 from ..spec.formats.numbers import FloatFormat, IntFormat
+
+_OFFERS = 8
+"""Weights of a group from which those are chosen that cancel best."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Shape:
     density: the part of rows, and of columns, whose operands are not zero in an active beat.
     special: whether there may be infinities, NaN and other corners among the scales and activations.
     steady: whether every active beat holds the same extreme operands, which give the largest sums.
+    echo: whether all groups hold the operands of the first one, and scales are powers of two, so that sums
+        lie a bit beside powers of two.
     """
 
     k: int
@@ -48,6 +54,7 @@ class Shape:
     density: float = 1.0
     special: bool = False
     steady: bool = False
+    echo: bool = False
 
 
 class Vectors:
@@ -68,10 +75,14 @@ class Vectors:
         members = {"s": self._scales(groups, shape.special)}
         if config.matrix.has("z"):
             extreme = self.rng.random((groups, config.cols)) < 0.3
-            ordinary, limits = (weight_codes(self.rng, config, extreme.shape, corner) for corner in (0, 1))
+            ordinary, limits = (
+                weight_codes(self.rng, config, extreme.shape, corner) for corner in (False, True)
+            )
             members["z"] = np.where(extreme, limits, ordinary)
-        if self.rng.random() < 0.3 and not shape.steady:
-            self._cancel(a, q, members, shape.k)
+        if shape.echo:
+            self._echo(a, q, members)
+        elif groups > 1 and self.rng.random() < 0.5 and not (shape.steady or shape.special):
+            self._cancel(a, q, members)
         t = self._tokens(shape.special) if config.row_members else None
         return Tile(a, QuantizedMatrix(config.matrix, q, members), t)
 
@@ -130,10 +141,12 @@ class Vectors:
         return weight_codes(self.rng, self.config, count, kind < 0.3)
 
     def _integers(self, form: IntFormat, count: int, kind: float) -> np.ndarray:
-        """Returns integers of any value, of one sign and large, or of the extremes, by `kind` of 0 to 1."""
+        """Returns integers: small, of any value, extreme, or large and of one sign, by `kind` of 0 to 1."""
         rng = self.rng
-        if kind < 0.1:
+        if kind < 0.05:
             return np.zeros(count, codec(form).dtype)
+        if kind < 0.2:
+            return rng.integers(-1 if form.signed else 0, 1, count, endpoint=True) * (rng.random(count) < 0.6)
         if kind < 0.4:
             return integers(rng, form, count)
         if kind < 0.6:
@@ -178,16 +191,21 @@ class Vectors:
                 columns.append(self._corners(form, (groups,)))
                 continue
             low, high = 0, form.field_max
-            if kind < 0.85:
+            if kind < 0.75:
                 low = int(rng.integers(0, high))
                 high = min(high, low + int(rng.integers(0, 6)))
-            columns.append(self._floats(form, (groups,), low, high))
+            near, far = (self._floats(form, (groups,), *ends) for ends in ((low, high), (0, 4)))
+            if kind > 0.85:  # either very large or very small
+                near = self._floats(form, (groups,), high - 4, high)
+                near = np.where(rng.random(groups) < 0.5, near, far)
+            columns.append(near)
         return np.stack(columns, axis=1)
 
     def _tokens(self, special: bool) -> np.ndarray:
         """Returns token scales [rows]: about 1, anywhere, or at either end of the range."""
         (member,), rng = self.config.row_members, self.rng
         form = member.format
+        assert isinstance(form, FloatFormat)
         rows = []
         for _ in range(self.config.rows):
             kind = rng.random()
@@ -204,21 +222,57 @@ class Vectors:
             rows.append(self._floats(form, (1,), low, high))
         return np.concatenate(rows)
 
-    def _cancel(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray], k: int) -> None:
-        """Makes every other group that of before with an opposite scale, or one that is next to it: sums are
-        zero, or all but zero."""
-        group, scale = self.config.group, codec(self.config.scale)
-        for g in range(1, k // group, 2):
-            now, before = slice(g * group, (g + 1) * group), slice((g - 1) * group, g * group)
-            a[:, now], q[now] = a[:, before], q[before]
-            for array in members.values():
-                array[g] = array[g - 1]
-            codes = scale.encode(members["s"][g]).astype(np.int64)
-            magnitude, sign = (
-                codes & ~(1 << (self.config.scale.bits - 1)),
-                codes >> (self.config.scale.bits - 1),
+    def _echo(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray]) -> None:
+        """Repeats the first group with scales x, a fraction of x of about 2**-24, -x, and so on."""
+        config, rng, form = self.config, self.rng, self.config.scale
+        groups, group = len(members["s"]), config.group
+        keep = rng.random((config.rows, min(group, a.shape[1]))).argmax(axis=1)
+        for g in range(groups):
+            part = slice(g * group, (g + 1) * group)
+            length = a[:, part].shape[1]
+            a[:, part], q[part] = a[:, :length], q[:length]
+            if rng.random() < 0.5:  # one product alone
+                a[:, part] = np.where(np.arange(length) == keep[:, None] % length, a[:, part], 0)
+        for array in members.values():
+            array[:] = array[0]
+        high = rng.integers(form.field_max - 6, form.field_max, config.cols, endpoint=True)
+        low = np.maximum(0, high - rng.integers(20, 28, (groups, config.cols)))
+        sign = rng.integers(0, 2, (groups, config.cols))
+        fields = np.where(np.arange(groups)[:, None] % 2, low, high)
+        sign[0::4], sign[2::4] = 0, 1
+        members["s"][:] = codec(form).decode(fields << form.fraction_bits | sign << (form.bits - 1))
+
+    def _cancel(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray]) -> None:
+        """Makes groups all but cancel what the groups before them gave, in one row of every column.
+
+        The scale that does so best leaves a part in 2**12 of the result or less, by the weights; of several
+        weights those are taken that leave least. So the sum may have its leading one in any place.
+        """
+        config, rng, scale = self.config, self.rng, codec(self.config.scale)
+        group, columns = config.group, np.arange(config.cols)
+        results = np.zeros((config.rows, config.cols), np.float32)
+        for g in range(len(members["s"])):
+            part = slice(g * group, (g + 1) * group)
+            offers = [q[part], *(rng.permuted(q[part], axis=0) for _ in range(_OFFERS - 1))]
+            sums = np.stack([self._sums(a[:, part], offer, members, g) for offer in offers])
+            with np.errstate(all="ignore"):
+                wanted = np.clip(-results / sums, -65504, 65504).astype(scale.dtype)
+                left = np.abs((results + sums * wanted) / results)
+            left[~np.isfinite(left) | (wanted == 0)] = np.inf
+            offer, row = np.unravel_index(
+                left.reshape(-1, config.cols).argmin(axis=0), (len(offers), config.rows)
             )
-            finite = magnitude <= self.config.scale.largest
-            near = np.clip(magnitude + self.rng.integers(-1, 2, codes.shape), 0, self.config.scale.largest)
-            magnitude = np.where(finite, near, magnitude)
-            members["s"][g] = scale.decode(magnitude | (1 - sign) << (self.config.scale.bits - 1))
+            use = np.isfinite(left[offer, row, columns]) & (rng.random(config.cols) < 0.7)
+            for column in columns[use]:
+                q[part, column] = offers[offer[column]][:, column]
+            members["s"][g] = np.where(use, wanted[offer, row, columns], members["s"][g])
+            with np.errstate(all="ignore"):
+                now = np.where(use, sums[offer, :, columns].T, sums[0])
+                results = (results + now * members["s"][g]).astype(np.float32)
+
+    def _sums(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray], g: int) -> np.ndarray:
+        """Returns what the sums of group `g` are before they are scaled: float32 [rows, cols]."""
+        ones = np.ones((1, self.config.cols), np.float16)
+        one = {symbol: array[g : g + 1] for symbol, array in members.items()} | {"s": ones}
+        plain = replace(self.config, out_format="fp32", token_scale=False)
+        return mpgemm(a, QuantizedMatrix(plain.matrix, q, one), config=plain)
