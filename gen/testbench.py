@@ -150,7 +150,10 @@ def _long_shapes(config: Config) -> Iterator[Shape]:
     elements = config.rows * config.cols
     most = max(_LONGEST_GROUP, _IDLE // elements)
     if 3 * config.group_beats > _FLOW_BEATS:
-        yield Shape(min(config.group, most * config.lanes) + 3 * config.lanes, active=3)
+        k = min(config.group, most * config.lanes) + 3 * config.lanes
+        yield Shape(k, active=3, boundary=True)
+        if config.scheme.name != "fp_mac":
+            yield Shape(k, active=3, steady=True, boundary=True)
     if config.scheme.name != "fp_mac":
         density = min(1.0, float(np.sqrt(8000 / (elements * config.group_beats))))
         if density * min(config.rows, config.cols) >= 1:

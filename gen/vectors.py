@@ -47,6 +47,7 @@ class Shape:
     steady: whether every active beat holds the same extreme operands, which give the largest sums.
     echo: whether all groups hold the operands of the first one, and scales are powers of two, so that sums
         lie a bit beside powers of two.
+    boundary: whether scales are such that an operand counted to the wrong group shows.
     """
 
     k: int
@@ -55,6 +56,7 @@ class Shape:
     special: bool = False
     steady: bool = False
     echo: bool = False
+    boundary: bool = False
 
 
 class Vectors:
@@ -79,7 +81,10 @@ class Vectors:
                 weight_codes(self.rng, config, extreme.shape, corner) for corner in (False, True)
             )
             members["z"] = np.where(extreme, limits, ordinary)
-        if shape.echo:
+        if shape.boundary:
+            apart = np.where(np.arange(groups) % 2, -0.75, 1).astype(members["s"].dtype)
+            members["s"] = np.repeat(apart[:, None], config.cols, axis=1)
+        elif shape.echo:
             self._echo(a, q, members)
         elif groups > 1 and self.rng.random() < 0.5 and not (shape.steady or shape.special):
             self._cancel(a, q, members)

@@ -52,7 +52,7 @@ def test_testbench_catches_a_wrong_operand(tmp_path):
     fails(verilog(config), changed, tmp_path)
 
 
-@pytest.mark.parametrize(("beat", "runs"), [("first", 5), ("last", 1)])
+@pytest.mark.parametrize(("beat", "runs"), [("first", 6), ("last", 1)])
 def test_testbench_catches_a_wrong_result(beat, runs, tmp_path):
     """One bit of one expected beat, in every run that plays it."""
     config = SMALL["3x5"]
