@@ -33,8 +33,8 @@ class Design:
     @property
     def paths(self) -> list[Path]:
         """All files."""
-        optional = (self.testbench, self.header, self.package)
-        return [self.verilog, self.manifest, self.instance, self.fusesoc, *filter(None, optional)]
+        files = (self.verilog, self.manifest, self.testbench, self.header, self.instance, self.package)
+        return [*filter(None, files), self.fusesoc]
 
 
 def design_verilog(config: Config | CoreConfig) -> str:

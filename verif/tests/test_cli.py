@@ -65,7 +65,7 @@ def test_default(mixpe, tmp_path):
     name = "w4a8_16x16_g128"
     status, out, err = mixpe("verilog")
     assert (status, err) == (0, "")
-    names = [f"{name}.v", "manifest.json", f"{name}_tb.v", f"{name}_inst.v", f"{name}_pkg.sv"]
+    names = [f"{name}.v", "manifest.json", f"{name}_tb.v", f"{name}_inst.v", f"{name}_pkg.sv", f"{name}.core"]
     assert out.splitlines() == [str(Path("build") / name / file) for file in names]
     written = files(tmp_path)
     assert written.keys() == {str(Path("build") / name / file) for file in names}
@@ -102,7 +102,7 @@ def test_options(mixpe, tmp_path):
         "some/where",
     )
     assert (status, err) == (0, "")
-    names = ("mine.v", "manifest.json", "mine_tb.v", "mine_inst.v", "mine_pkg.sv")
+    names = ("mine.v", "manifest.json", "mine_tb.v", "mine_inst.v", "mine_pkg.sv", "mine.core")
     assert out.splitlines() == [f"some/where/{name}" for name in names]
     assert files(tmp_path).keys() == set(out.splitlines())
     read = json.loads((tmp_path / "some/where/manifest.json").read_text())
@@ -139,14 +139,15 @@ def test_options_of_a_core(mixpe, tmp_path):
     options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     status, out, err = mixpe("verilog", *SMALL, *options, "--name", "mine", "--out-dir", "out")
     assert (status, err) == (0, "")
-    assert out.splitlines() == ["out/mine.v", "out/manifest.json", "out/mine.h", "out/mine_inst.v"]
+    names = ("mine.v", "manifest.json", "mine.h", "mine_inst.v", "mine.core")
+    assert out.splitlines() == [f"out/{name}" for name in names]
     assert files(tmp_path).keys() == set(out.splitlines())
     read = json.loads((tmp_path / "out/manifest.json").read_text())["configuration"]
     read["array"] = Config(**read["array"])
     assert CoreConfig(**read) == CoreConfig(name="mine", array=Config(rows=1, cols=2, group=3), **given)
     status, out, _ = mixpe("verilog", *SMALL, "--bus", "stream")
     name = "stream_w4a8_1x2_g3"
-    written = (f"{name}.v", "manifest.json", f"{name}_inst.v", f"{name}_pkg.sv")
+    written = (f"{name}.v", "manifest.json", f"{name}_inst.v", f"{name}_pkg.sv", f"{name}.core")
     assert (status, out.splitlines()) == (0, [f"build/{name}/{file}" for file in written])
 
 
@@ -157,7 +158,7 @@ def test_core_file_of_the_user(mixpe, tmp_path):
     assert mixpe("verilog", "mine.toml")[0] == 0
     assert files(tmp_path).keys() == {
         "mine.toml",
-        *(f"build/mine/{f}" for f in ("mine.v", "mine.h", "mine_inst.v", "manifest.json")),
+        *(f"build/mine/{f}" for f in ("mine.v", "mine.h", "mine_inst.v", "mine.core", "manifest.json")),
     }
 
 
@@ -184,7 +185,7 @@ def test_second_run_writes_the_same(mixpe, tmp_path):
     first = files(tmp_path)
     assert mixpe("verilog", *SMALL)[0] == 0
     assert files(tmp_path) == first
-    assert len(first) == 5
+    assert len(first) == 6
 
 
 def test_file_mode_follows_the_umask(mixpe, tmp_path):
@@ -202,11 +203,11 @@ def test_installed_command(tmp_path):
     command = [sys.executable, "-m", "mixpe.cli.main", "verilog", *SMALL, "--out-dir", "out"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(files(tmp_path)) == 5
+    assert len(files(tmp_path)) == 6
     command[-2:] = ["--out-dir", "other", "--lanes", "3"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     check_refusal((done.returncode, done.stdout, done.stderr), "lanes must be one of 1, 2, 4, 8, not 3")
-    assert len(files(tmp_path)) == 5
+    assert len(files(tmp_path)) == 6
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["verilog", "--help"], ["synth", "-h"]])
@@ -298,7 +299,7 @@ def test_version(mixpe):
         (["field.toml"], ["field.toml", "unknown field 'row'", "rows"]),
         (["value.toml"], ["rows must be 1 to 128, not 0"]),
         (["type.toml"], ["rows must be of type int, not '4'"]),
-        (["latin.toml"], ["latin.toml", "cannot be read"]),
+        (["latin.toml"], ["latin.toml", "must be UTF-8"]),
         (["w4a8_4x4_g32", "w4a8_4x4_g32"], ["w4a8_4x4_g32"]),
         (["--data-bits", "96"], ["data_bits must be one of 64, 128, 256, 512, not 96"]),
         (["core_w4a8_16x16", "--queue", "0"], ["queue must be 1 to 15, not 0"]),

@@ -313,7 +313,7 @@ def test_failing_measurement(ppa, tmp_path):
         ),
         (["--baseline", "int4"], ["--baseline must be one of the designs measured, int8_multiplier, w4a8, "]),
         (["--csv", "sub"], ["cannot write sub: it is a folder"]),
-        (["--latex", "plain.md/table.tex"], ["cannot write plain.md: plain.md is not a folder"]),
+        (["--latex", "plain.md/table.tex"], ["cannot write plain.md/table.tex", "is not a folder"]),
         (["--competitor", "mine.v"], ["--competitor must be a .toml file or a class", "'mine.v'"]),
         (["--competitor", "none.toml"], ["competitor none.toml cannot be read: No such file"]),
         (

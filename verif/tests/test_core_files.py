@@ -176,7 +176,7 @@ def verilog(config: CoreConfig) -> str:
 def test_files(config, tmp_path):
     design = write_design(config, tmp_path)
     name = config.name
-    names = {"verilog": f"{name}.v", "instance_template": f"{name}_inst.v"}
+    names = {"verilog": f"{name}.v", "instance_template": f"{name}_inst.v", "fusesoc_core": f"{name}.core"}
     names |= {"c_header": f"{name}.h"} if config.bus == "axi" else {"payload_package": f"{name}_pkg.sv"}
     assert {path.name for path in design.paths} == {*names.values(), "manifest.json"}
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in design.paths}

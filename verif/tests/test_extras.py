@@ -94,7 +94,7 @@ def test_development_has_everything():
 def test_base_generates(tmp_path):
     done = run(mixpe("verilog", "w4a8_4x4_g32", "--out-dir", "out"), tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(list((tmp_path / "out").iterdir())) == 5
+    assert len(list((tmp_path / "out").iterdir())) == 6
     done = run(mixpe("verilog", "core_w4a8_16x16", "--rows", "1", "--out-dir", "core"), tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 

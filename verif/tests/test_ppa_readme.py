@@ -61,7 +61,7 @@ def test_readme_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"none\.md cannot be read: No such file"):
         readme.check(tmp_path / "none.md")
     (tmp_path / "latin.md").write_bytes(b"\xe4")
-    with pytest.raises(UserError, match=r"latin\.md is not text in UTF-8"):
+    with pytest.raises(UserError, match=r"latin\.md must be UTF-8"):
         readme.check(tmp_path / "latin.md")
 
 

@@ -167,7 +167,7 @@ def test_unreadable_documents(tmp_path):
         update(tmp_path / "none.md")
     path = tmp_path / "core.md"
     path.write_bytes(b"\xff")
-    with pytest.raises(UserError, match="is not text in UTF-8"):
+    with pytest.raises(UserError, match="must be UTF-8"):
         update(path)
 
 

@@ -147,7 +147,10 @@ def test_parts_of_cores() -> None:
     found: set[str] = set()
     for bus in ("axi", "stream"):
         core = CoreConfig(name="t", array=array, bus=bus)
-        placed = {kind for kind, _, _ in instances(modules(design_verilog(core))["t"])}
+        written = modules(design_verilog(core))
+        placed = {kind for kind, _, _ in instances(written["t"])}
+        if "t_range_check" in written:  # it stands in `commands`, and is a part of its own
+            placed.add("t_range_check")
         assert placed <= {part.module for part in parts(core)}
         assert "t_engine" in placed
         found |= placed - {"t_engine"}
