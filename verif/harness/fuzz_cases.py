@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 import numpy as np
 
-from mixpe.cli.main import COMMANDS
+from mixpe.cli.commands import COMMANDS
 from mixpe.gen.configurations import named_designs
 from mixpe.ppa.record import to_values
 from verif.libraries.few import LIBRARY

@@ -16,6 +16,7 @@ import traceback
 from importlib import import_module
 
 from mixpe.cli import main as command_line
+from mixpe.cli.commands import COMMANDS
 
 MEMORY = 12 << 30
 """Bytes of addresses that a command may have: a size out of a file must not ask for all of a machine."""
@@ -32,7 +33,7 @@ _LATER = (
 
 
 def main() -> None:
-    for name in command_line.COMMANDS:
+    for name in COMMANDS:
         import_module(f"mixpe.cli.{name}")
     for name in _LATER:
         import_module(name)
