@@ -172,6 +172,11 @@ def _check_above(path: Path, folder: Path) -> None:
         there = _first_existing(folder)
         if not there.is_dir():
             raise UserError(f"cannot write {path}: {there} is not a folder")
+        place, longest = path.absolute(), os.pathconf(there, "PC_NAME_MAX")
+        if len(os.fsencode(place)) >= os.pathconf(there, "PC_PATH_MAX") or any(
+            len(os.fsencode(part)) > longest for part in place.parts
+        ):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         if not os.access(there, os.W_OK | os.X_OK):
             code = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
             raise UserError(f"cannot write {path}: {os.strerror(code)}")

@@ -278,6 +278,18 @@ def model(seed: int, number: int) -> Case:
     return _case(["llm", *options, "--engine", engine, "--tokens", "3", *prompt, *more], files)
 
 
+def small_files() -> dict[str, bytes]:
+    """A file of each kind that commands read, none of them damaged."""
+    content, _, tokens = _checkpoint(_draws("small", 0, 0))
+    return {
+        "tiny": content,
+        "tok": tokens,
+        "few.lib": LIBRARY.encode(),
+        "given.txt": b"ab c\n",
+        "given.toml": _TOML.encode(),
+    }
+
+
 KINDS: dict[str, Callable[[int, int], Case]] = {
     "command": command_line,
     "toml": toml,
