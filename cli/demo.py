@@ -19,6 +19,7 @@ from ..quant.operands import Operands
 from ..sim.cocotb.player import Played, play
 from ..sim.cocotb.runner import SIMULATORS, SimulationError, Simulator, require_simulator
 from ..spec.array import Config
+from ..support.files import check_folder
 from .options import HELP
 
 SCHEMES: dict[str, dict[str, Any]] = {
@@ -88,6 +89,7 @@ def demo(
         for group in groups:
             console.print(error_table(layers, group))
         return
+    check_folder(out_dir)
     require_simulator(simulator)
     layers = layers_of(prompt)
     exact = True

@@ -88,7 +88,7 @@ class Generation:
         count below 1."""
         if count < 1:
             raise UserError(f"tokens must be at least 1, not {count}")
-        self.prompt_tokens = tokenizer.encode(prompt)
+        self.prompt_tokens = tokenizer.encode(prompt, "prompt")
         self.positions = model.config.seq_len
         if len(self.prompt_tokens) > self.positions:
             raise UserError(

@@ -37,7 +37,7 @@ class Layer:
 def layers_of(prompt: str) -> list[Layer]:
     """Returns every linear layer of the model, with its activations when the model reads `prompt`."""
     model, tokenizer = load_model()
-    tokens = [BOS, *tokenizer.encode(prompt)]
+    tokens = [BOS, *tokenizer.encode(prompt, "prompt")]
     layers = []
 
     def linear(name: str, x: np.ndarray, w: np.ndarray) -> np.ndarray:

@@ -74,24 +74,26 @@ class Tokenizer:
         """Numbers tokens by their bytes; of equal ones the first counts."""
         return {token: number for number, token in reversed(list(enumerate(self.tokens)))}
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, what: str = "text") -> list[int]:
         """Returns BOS, then `text` (with a space before it, if it is not empty) as tokens.
 
         Characters become tokens, or their UTF-8 bytes do; then the neighbours whose joint token has the
         highest score merge, the leftmost of equals first, until none can.
 
+        what: the text's name in messages.
+
         Raises `UserError` for a text that the tokenizer cannot write, and for one with half a surrogate pair:
         such a character stands for a byte that was not UTF-8 where the text came from.
         """
         if (lone := _SURROGATE.search(text)) is not None:
-            raise UserError(f"text must be UTF-8: character {lone.start()} is {_no_text(lone[0])}")
+            raise UserError(f"{what} must be UTF-8: character {lone.start()} is {_no_text(lone[0])}")
         numbers, parts = self._numbers, []
         for character in f" {text}" if text else "":
             code = character.encode()
             names = [code] if code in numbers else [b"<0x%02X>" % byte for byte in code]
             if any(name not in numbers for name in names):
                 raise UserError(
-                    f"text must be made of the tokenizer's characters, which {character!r} is not"
+                    f"{what} must be made of the tokenizer's characters, which {character!r} is not"
                 )
             parts += [numbers[name] for name in names]
         return [BOS, *self._merged(parts)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from ..spec.errors import UserError
-from .files import read_text
+from .files import looks_like, read_text
 
 Held = TypeVar("Held")
 
@@ -27,7 +27,8 @@ def read_plain(path: Path, what: str) -> str:
     text = read_text(path, what, encoding="utf-8-sig")
     if "\0" in text:
         place = len(text[: text.index("\0")].encode())
-        raise UserError(f"{what} {path} must be UTF-8, without NUL bytes: there is one at byte {place}")
+        why = looks_like(text.encode()) or f"there is one at byte {place}"
+        raise UserError(f"{what} {path} must be UTF-8, without NUL bytes: {why}")
     return text
 
 

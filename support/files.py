@@ -1,5 +1,6 @@
 """Files of the user's: read with one door, and written whole or not at all."""
 
+import codecs
 import contextlib
 import errno
 import os
@@ -13,6 +14,17 @@ from ..spec.errors import UserError
 
 TEXT_LIMIT = 1 << 28
 """Most bytes of a text file that is read: more is no text that any command takes."""
+
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # begins with the next one
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""Byte order marks of other encodings than UTF-8."""
+
+_SAMPLE = 1 << 12
+"""Bytes of a text that show its encoding."""
 
 
 def read_bytes(path: str | os.PathLike[str], what: str = "", *, limit: int | None = None) -> bytes:
@@ -47,15 +59,30 @@ def read_text(
     """Returns the text of a regular file, as `read_bytes` does; line ends become "\\n".
 
     encoding: "utf-8", or "utf-8-sig", which leaves out a byte order mark. The message names the first byte
-    that is not of it.
+    that is not of it, or the encoding that the file seems to have.
     """
     content = read_bytes(path, what, limit=limit)
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         name = f"{what} {os.fspath(path)}".strip()
-        raise UserError(f"{name} must be UTF-8: {error.reason} at byte {error.start}") from None
+        why = looks_like(content) or f"{error.reason} at byte {error.start}"
+        raise UserError(f"{name} must be UTF-8: {why}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def looks_like(content: bytes) -> str:
+    """Says which other encoding of Unicode a text seems to have: "it looks like UTF-16", or ""."""
+    for mark, name in _MARKS.items():
+        if content.startswith(mark):
+            return f"it looks like {name}"
+    start = content[:_SAMPLE]
+    for name, width in (("UTF-32", 4), ("UTF-16", 2)):
+        # Most texts have letters of the first 256, of which all bytes but one are zero.
+        fewest, *others = sorted(start[place::width].count(0) for place in range(width))
+        if len(content) % width == 0 and fewest <= len(start) // width // 2 < others[0]:
+            return f"it looks like {name}"
+    return ""
 
 
 def check_place(path: Path) -> None:
@@ -172,6 +199,11 @@ def _check_above(path: Path, folder: Path) -> None:
         there = _first_existing(folder)
         if not there.is_dir():
             raise UserError(f"cannot write {path}: {there} is not a folder")
+        place, longest = path.absolute(), os.pathconf(there, "PC_NAME_MAX")
+        if len(os.fsencode(place)) >= os.pathconf(there, "PC_PATH_MAX") or any(
+            len(os.fsencode(part)) > longest for part in place.parts
+        ):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         if not os.access(there, os.W_OK | os.X_OK):
             code = errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES
             raise UserError(f"cannot write {path}: {os.strerror(code)}")

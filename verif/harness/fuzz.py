@@ -135,12 +135,15 @@ def runner() -> Iterator[Runner]:
 
 
 def prepare(folder: Path, case: Case) -> None:
-    """Makes the folder of a case, with its files, a pipe and a folder."""
+    """Makes the folder of a case, with its files, a pipe, a folder, and what nobody may read or write."""
     folder.mkdir(parents=True)
     for name, content in case.files.items():
         (folder / name).write_bytes(content)
     (folder / "folder").mkdir()
     os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to("loop")
+    (folder / "locked").touch(mode=0)
+    (folder / "locked_folder").mkdir(mode=0)
 
 
 def surroundings(folder: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 import numpy as np
 
-from mixpe.cli.main import COMMANDS
+from mixpe.cli.commands import COMMANDS
 from mixpe.gen.configurations import named_designs
 from mixpe.ppa.record import to_values
 from verif.libraries.few import LIBRARY
@@ -276,6 +276,18 @@ def model(seed: int, number: int) -> Case:
     prompt = [b"--prompt=" + text.replace(b"\0", b"")] if damaged == "prompt" else []
     more = draw.choice(([], ["--acts", "a16"], ["--temperature", "0.5"], ["--group", "8", "--zero-point"]))
     return _case(["llm", *options, "--engine", engine, "--tokens", "3", *prompt, *more], files)
+
+
+def small_files() -> dict[str, bytes]:
+    """A file of each kind that commands read, none of them damaged."""
+    content, _, tokens = _checkpoint(_draws("small", 0, 0))
+    return {
+        "tiny": content,
+        "tok": tokens,
+        "few.lib": LIBRARY.encode(),
+        "given.txt": b"ab c\n",
+        "given.toml": _TOML.encode(),
+    }
 
 
 KINDS: dict[str, Callable[[int, int], Case]] = {

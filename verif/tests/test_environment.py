@@ -10,7 +10,7 @@ import pytest
 
 from mixpe.spec.errors import UserError
 from mixpe.support import files, folders
-from mixpe.support.files import check_place, read_bytes, read_text, write_file, write_files
+from mixpe.support.files import check_folder, check_place, read_bytes, read_text, write_file, write_files
 from mixpe.support.folders import cache_folders, plain, temporary_folder
 from mixpe.support.memory import require_memory
 from verif.harness.processes import environment, run
@@ -61,6 +61,11 @@ def test_what_is_no_file_is_not_written(odd):
         for action in (check_place, lambda each: write_file(each, "text")):
             assert refusal(action, path) == f"cannot write {path}: {why or 'it is a folder'}"
     assert stat.S_ISCHR(os.stat("/dev/zero").st_mode)
+
+
+def test_names_too_long_below_a_missing_folder(tmp_path):
+    for name in ("none/" + "n" * 300, "n" * 300 + "/none", "none/" + "n/" * 3000):
+        assert refusal(check_folder, tmp_path / name).endswith(f": {os.strerror(errno.ENAMETOOLONG)}")
 
 
 def test_link_stays_a_link(tmp_path):
@@ -126,7 +131,9 @@ def test_modules_of_the_users(tmp_path):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('mine')\n")
     ended = run([*SMALL, "--out-dir", "out"], tmp_path, environment(tmp_path))
     assert (ended.status, ended.err) == (0, "")
-    assert len(list((tmp_path / "out").iterdir())) == 5
+    written = sorted(str(path.relative_to(tmp_path)) for path in (tmp_path / "out").iterdir())
+    assert sorted(ended.out.splitlines()) == written
+    assert "out/manifest.json" in written
 
 
 def test_names_that_are_no_text(tmp_path):

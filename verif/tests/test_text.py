@@ -34,9 +34,12 @@ def test_the_same_text(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (TEXT.encode("utf-16"), "must be UTF-8: invalid start byte at byte 0"),
-        (TEXT.encode("utf-16-le"), "must be UTF-8"),
-        ("ab".encode("utf-16-le"), "must be UTF-8, without NUL bytes: there is one at byte 1"),
+        *((TEXT.encode(f"utf-16{end}"), "must be UTF-8: it looks like UTF-16") for end in ("", "-le", "-be")),
+        *((TEXT.encode(f"utf-32{end}"), "must be UTF-8: it looks like UTF-32") for end in ("", "-le", "-be")),
+        (b"\xfe\xff\0a", "must be UTF-8: it looks like UTF-16"),
+        ("ab".encode("utf-16-le"), "must be UTF-8, without NUL bytes: it looks like UTF-16"),
+        (b"ab\0cd", "must be UTF-8, without NUL bytes: there is one at byte 2"),
+        (bytes(64), "must be UTF-8, without NUL bytes: there is one at byte 0"),
         (TEXT.encode("latin-1"), "must be UTF-8: invalid continuation byte at byte 4"),
         (b"a\xed\xa0\x80", "must be UTF-8: invalid continuation byte at byte 1"),
         (None, "cannot be read: No such file or directory"),
@@ -131,8 +134,9 @@ def test_prompts_that_are_no_text(tmp_path):
         (b"ab\xff".decode(errors="surrogateescape"), "character 2 is the byte 0xFF"),
         ("\ud83d", "character 0 is half a pair, U\\+D83D"),
     ]:
-        with pytest.raises(UserError, match=f"text must be UTF-8: {reason}"):
-            tokenizer.encode(text)
+        for named, arguments in (("text", ()), ("prompt", ("prompt",))):
+            with pytest.raises(UserError, match=f"^{named} must be UTF-8: {reason}"):
+                tokenizer.encode(text, *arguments)
 
 
 def test_a_score_that_is_no_number(tmp_path):
