@@ -80,6 +80,14 @@ def measure(
     return Throughput(*shape, config, accelerator.last_counters, estimate, exact)
 
 
+def measuring_memory(config: CoreConfig, shape: tuple[int, int, int]) -> int:
+    """Returns the bytes that `measure` takes: the core's memory, and the operands and results beside it."""
+    m, k, n = shape
+    # NumPy draws numbers of 64 bits, one operand at a time; a result of FP32 is the core's, one the model's.
+    drawn, operands, results = 8 * max(m * k, k * n), 2 * m * k + k * n, 2 * 4 * m * n
+    return memory_needed(config, shape) + drawn + operands + results
+
+
 def memory_needed(config: CoreConfig, shape: tuple[int, int, int]) -> int:
     """Returns the bytes of the operands and results of a product."""
     array, (m, k, n) = config.array, shape

@@ -12,12 +12,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ..bench.throughput import Throughput, measure, memory_needed
+from ..bench.throughput import Throughput, measure, measuring_memory, memory_needed
 from ..gen.configurations import core_of
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..spec.errors import UserError
 from ..support.files import check_place
+from ..support.memory import require_memory
 from .options import HELP, DesignCommand, config_options
 from .output import json_option, write_json
 from .products import memory_options, memory_words, product
@@ -66,6 +67,8 @@ def matmul(
         raise UserError(f"--seed must be at least 0, not {seed}")
     if json_file:
         check_place(json_file)
+    for shape, sizes in zip(shapes, products, strict=True):
+        require_memory(measuring_memory(core, sizes), f"--shape {shape}")
     size = max(memory_needed(core, sizes) for sizes in products)
     rng = np.random.default_rng(seed)
     found = []

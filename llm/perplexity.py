@@ -12,10 +12,14 @@ from ..models.tokenizer import BOS
 from ..spec import layout
 from ..spec.array import Config
 from ..spec.errors import UserError
+from ..support.memory import require_memory
 from .generate import next_tokens, sampler
 
 FLOAT_BITS = 32
 """Counts the bits of a weight that is not quantized."""
+
+_LIST_BYTES = 64
+"""Bytes that a list takes besides 8 for each of its members."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +34,13 @@ def samples(model: Llama, count: int, length: int, seed: int) -> list[list[int]]
     """Returns texts that the model itself makes in FP32 at temperature 1, each with BOS before it.
 
     Text i is drawn with seed + i; it has `length` tokens, or fewer, the last of which ends it.
+    Raises `UserError` before the work, also for more texts than the memory holds.
     """
     for name, value, most in (("samples", count, None), ("length", length, model.config.seq_len)):
         if value < 1 or (most and value > most):
             limit = f"1 to {most}, the model's positions" if most else "at least 1"
             raise UserError(f"{name} must be {limit}, not {value}")
+    require_memory(count * (_LIST_BYTES + 8 * (length + 1)), f"a list of {count} samples")
     return [
         [
             BOS,

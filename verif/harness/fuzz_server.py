@@ -6,7 +6,6 @@ files `stdout` and `stderr` beside the folder.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import resource
@@ -19,11 +18,10 @@ from importlib import import_module
 from mixpe.cli import main as command_line
 from mixpe.cli.commands import COMMANDS
 
+from .processes import obey_permissions
+
 MEMORY = 12 << 30
 """Bytes of addresses that a command may have: a size out of a file must not ask for all of a machine."""
-
-_CAPABILITIES = 0x20080522
-"""The version of Linux's structure of capabilities."""
 
 _LATER = (
     "mixpe.gen.write",
@@ -55,7 +53,7 @@ def _run(job: dict) -> None:
     status = 70
     try:
         os.setsid()
-        _obey_permissions()
+        obey_permissions()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         os.chdir(job["folder"])
         for name, descriptor in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
@@ -74,16 +72,6 @@ def _run(job: dict) -> None:
             stream.flush()
     finally:
         os._exit(status)
-
-
-def _obey_permissions() -> None:
-    """Gives up root's right to read and write what permissions forbid; others have no such right."""
-    if os.geteuid():
-        return
-    header = (ctypes.c_uint32 * 2)(_CAPABILITIES, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    if ctypes.CDLL(None, use_errno=True).capset(header, nothing):
-        raise OSError(ctypes.get_errno(), "capset")
 
 
 def _wait(child: int, seconds: float) -> int | str:

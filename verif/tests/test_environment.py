@@ -13,7 +13,7 @@ from mixpe.support import files, folders
 from mixpe.support.files import check_folder, check_place, read_bytes, read_text, write_file, write_files
 from mixpe.support.folders import cache_folders, plain, temporary_folder
 from mixpe.support.memory import require_memory
-from verif.harness.processes import environment, run
+from verif.harness.processes import COMMAND, environment, run
 
 SMALL = ["verilog", "--rows", "1", "--cols", "2", "--group", "3"]
 
@@ -107,16 +107,14 @@ def test_standard_output_that_takes_nothing(tmp_path):
         ended = run(["configs"], tmp_path, variables, stdout=full)
     assert (ended.status, ended.err) == (2, "mixpe: error: the standard output: No space left on device\n")
     shell = 'exec "$0" configs >&-'
-    closed = subprocess.run(
-        ["sh", "-c", shell, str(run.__globals__["COMMAND"])], env=variables, capture_output=True, text=True
-    )
+    closed = subprocess.run(["sh", "-c", shell, COMMAND], env=variables, capture_output=True, text=True)
     assert (closed.returncode, closed.stderr.count("\n")) == (2, 1)
     assert closed.stderr.startswith("mixpe: error: the standard output is closed")
 
 
 def test_reader_that_has_enough(tmp_path):
     ended = subprocess.run(
-        ["sh", "-c", f'"{run.__globals__["COMMAND"]}" configs | true'],
+        ["sh", "-c", f'"{COMMAND}" configs | true'],
         env=environment(tmp_path),
         capture_output=True,
         text=True,
@@ -209,3 +207,51 @@ def test_more_memory_than_there_is():
     text = refusal(require_memory, 4 << 40, "the memory of a core")
     assert text.startswith("the memory of a core needs 4.0 TiB of memory, and ")
     require_memory(1, "a byte")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"PYTHONWARNINGS": "error"},
+        {"PYTHONOPTIMIZE": "2"},
+        {"LC_ALL": "POSIX", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "1"},
+    ],
+    ids=lambda variables: next(iter(variables)),
+)
+def test_variables_of_a_shell(variables, tmp_path):
+    own = environment(tmp_path, **variables)
+    for arguments in (["configs"], [*SMALL, "--out-dir", "out"]):
+        ended = run(arguments, tmp_path, own)
+        assert (ended.status, ended.err) == (0, "")
+
+
+def test_closed_input_and_a_umask(tmp_path):
+    """What is written has the mode that the user's umask leaves."""
+    ended = subprocess.run(
+        ["sh", "-c", 'umask 027; exec "$@" <&-', "sh", COMMAND, *SMALL],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    written = [tmp_path / name for name in ended.stdout.splitlines()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o640}
+
+
+def test_deleted_working_folder(tmp_path):
+    for arguments, status, err in (
+        (["configs"], 0, ""),
+        ([*SMALL, "--out-dir", "out"], 2, "mixpe: error: cannot write out: No such file or directory\n"),
+    ):
+        ended = subprocess.run(
+            ["sh", "-c", 'mkdir gone; cd gone; rmdir ../gone; exec "$@"', "sh", COMMAND, *arguments],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (status, err)

@@ -239,9 +239,7 @@ def test_what_cannot_be_generated(tiny):
             Generation(model, tokenizer, FloatEngine(), prompt, count)
     assert len(generated((model, tokenizer), FloatEngine(), "c" * 18, 5).tokens) == 1
     bare = Tokenizer((b"?", b"<s>", b"</s>", b" "), (0.0,) * 4)
-    with pytest.raises(
-        UserError, match="prompt must be made of the tokenizer's characters, which 'x' is not"
-    ):
+    with pytest.raises(UserError, match=r"^prompt must be made of .*, which 'x' is not"):
         Generation(model, bare, FloatEngine(), "x")
 
 

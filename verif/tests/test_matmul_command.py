@@ -136,6 +136,7 @@ def test_wrong_counters(mixpe, monkeypatch):
         (["--seed", "-1"], "--seed must be at least 0, not -1"),
         (["stream_w4a8_16x16"], "CONFIG must be a core with bus axi, not stream: stream_w4a8_16x16"),
         (["no_such_core"], "no_such_core"),
+        (["--shape", "9999999x9999999x9999999"], "--shape 9999999x9999999x9999999 needs 2.2 PiB of memory"),
         (["--json", "."], "cannot write .: it is a folder"),
     ],
 )

@@ -95,6 +95,7 @@ def test_samples_have_seeds_of_their_own():
         ((0, 5, 0), "samples must be at least 1, not 0"),
         ((1, 0, 0), "length must be 1 to 64, the model's positions, not 0"),
         ((1, 65, 0), "length must be 1 to 64, the model's positions, not 65"),
+        ((10**15, 1, 0), r"^a list of 1000000000000000 samples needs 71\.1 PiB of memory, and "),
         ((1, 5, -1), "seed must be at least 0, not -1"),
     ]:
         with pytest.raises(UserError, match=message):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
 from mixpe.spec.errors import UserError
 from verif.harness.copy_engine import COPY, SOURCE, copy, engine
+from verif.harness.processes import environment, obey_permissions
 
 
 def test_library_is_built_once(tmp_path, monkeypatch):
@@ -39,6 +41,80 @@ def test_library_is_built_once(tmp_path, monkeypatch):
     }
     assert len(others | paths) == 4
     assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda content: content[:-1],
+        lambda content: bytes([content[0] ^ 1]) + content[1:],
+        lambda content: content + b"\0",
+    ],
+    ids=["empty", "cut", "a bit", "longer"],
+)
+@pytest.mark.parametrize("file", ["library", "sum", "no sum"])
+def test_damaged_library_is_built_again(damage, file, tmp_path, monkeypatch):
+    """It would end the process with a bus error, or worse, compute something else."""
+    built = []
+
+    def stand_in(verilog, _options, work):
+        built.append(verilog)
+        (work / "model.so").write_text(verilog)
+        return work / "model.so"
+
+    monkeypatch.setattr(build, "_build", stand_in)
+    path = verilog_library("some Verilog", "top", folder=tmp_path)
+    summed = path.with_name(f"{path.name}.sha256")
+    if file == "no sum":
+        summed.unlink()
+    else:
+        damaged = path if file == "library" else summed
+        damaged.write_bytes(damage(damaged.read_bytes()))
+    for _ in range(2):
+        assert verilog_library("some Verilog", "top", folder=tmp_path).read_text() == "some Verilog"
+    assert len(built) == 2
+
+
+_BUILDS = """
+import sys
+from mixpe.sim import build
+
+def stand_in(verilog, options, work):
+    print("built")
+    (work / "model.so").write_text(verilog)
+    return work / "model.so"
+
+build._build = stand_in
+print(build.verilog_library(sys.argv[1], "top"))
+"""
+
+
+def test_cache_that_can_only_be_read(tmp_path):
+    """What it holds is used; what it lacks is built, and kept elsewhere."""
+    variables = environment(tmp_path)
+
+    def built(verilog: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", _BUILDS, verilog],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=True,
+            preexec_fn=obey_permissions,
+        )
+        return done.stdout.split()
+
+    _, first = built("a")
+    folder = Path(first).parent
+    assert folder.is_relative_to(tmp_path / "home")
+    folder.chmod(0o555)
+    assert built("a") == [first]
+    for expected in (["built"], []):
+        *told, path = built("b")
+        assert told == expected
+        assert Path(path).is_relative_to(tmp_path / "tmp")
+    folder.chmod(0o755)
 
 
 def test_unused_libraries_are_deleted(tmp_path, monkeypatch):
