@@ -3,6 +3,7 @@
 from ..quant.packing.beats import Beats
 from ..spec.array import Config
 from ..spec.streams import streams
+from .bench_text import connections, contents
 
 
 def operand_testbench(
@@ -19,34 +20,23 @@ def operand_testbench(
     rest = config.group_gap
     text = _TEMPLATE.format(
         name=config.name,
-        ports=",\n".join(
-            f"    .{stream}__{part}({stream}_{part})"
-            for stream in (*inputs, "out")
-            for part in ("payload", "valid", "ready")
-        ),
+        ports=connections((*inputs, "out")),
         sources="\n".join(_source(name, widths[name], beats) for name, beats in inputs.items()),
         half_ns=period_ns / 2,
         rest=rest,
         restart="\n".join(f"      {name}_index <= 0; {name}_wait <= 0;" for name in inputs),
         out_msb=widths["out"] - 1,
         out_beats=len(results),
-        out_contents=_contents("out", widths["out"], results),
+        out_contents=contents("out", widths["out"], results),
         cycles=config.run_cycles(k, tiles=len(results) // config.rows),
     )
     # Two edges in reset, the rest, one to start; the first edge comes after half a period.
     return text, (2 + rest + 0.5) * period_ns
 
 
-def _contents(name: str, width: int, beats: list[int]) -> str:
-    digits = -(-width // 4)
-    return "\n".join(
-        f"    {name}_beats[{index}] = {width}'h{beat:0{digits}x};" for index, beat in enumerate(beats)
-    )
-
-
 def _source(name: str, width: int, beats: list[int]) -> str:
-    contents = _contents(name, width, beats)
-    return _SOURCE.format(name=name, msb=width - 1, beats=len(beats), contents=contents)
+    text = contents(name, width, beats)
+    return _SOURCE.format(name=name, msb=width - 1, beats=len(beats), contents=text)
 
 
 _SOURCE = """\

@@ -1,79 +1,30 @@
 """Self-checking plain-Verilog testbenches with vectors from the golden model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
-
-import numpy as np
 
 from ..quant.golden import mpgemm
 from ..quant.packing.beats import pack_acts, pack_outputs, pack_scales, pack_tokens, pack_weights
 from ..spec.array import Config
 from ..spec.streams import inputs, streams
-from .operand_bench import operand_testbench
-from .vectors import Shape, Tile, Vectors
-
-__all__ = ["operand_testbench", "testbench"]
+from .bench_text import connections, contents
+from .tiles import flow_tiles, is_crossed, is_large, value_tiles
+from .vectors import Vectors
 
 _SEED = 2411_16158
-
-_LARGE = 64
-"""Elements of an array that simulators take long over; its testbench is shorter."""
-
-_FLOW_BEATS = 400
-"""Beats of a flow tile at most, unless it is cut short."""
-
-_LONGEST_GROUP = 1 << 14
-"""Beats of a group that is crossed in any array; small arrays cross longer ones."""
-
-_IDLE = 1 << 20
-"""Element-cycles of a long group that is crossed."""
-
-
-@dataclass
-class _Budget:
-    """What the tiles after the flow tiles may cost: dequantized sums, products, cycles and lines."""
-
-    sums: int
-    products: int
-    cycles: int
-    text: int
-
-    @classmethod
-    def of(cls, config: Config) -> "_Budget":
-        elements = config.rows * config.cols
-        products = 3000 if config.scheme.name == "fp_mac" else 20000
-        cycles = min(30_000, max(800_000 // elements, 10 * config.tile_gap))
-        return cls(4096, max(products, 4 * elements), cycles, 300_000)
-
-    def take(self, config: Config, shape: Shape) -> None:
-        """Takes a tile's cost away."""
-        groups, elements = config.matrix.groups(shape.k), config.rows * config.cols
-        active = min(shape.active, config.group_beats)
-        self.sums -= groups * elements
-        self.products -= int(groups * active * elements * shape.density**2)
-        self.cycles -= config.tile_cycles(shape.k)
-        counts = {"acts": groups * (active + 1), "scales": groups, "out": config.rows}
-        counts |= {"weights": counts["acts"], "tokens": config.rows}
-        self.text -= sum(counts[each.name] * (each.width // 4 + 30) for each in streams(config))
-
-    @property
-    def left(self) -> bool:
-        """Whether there is some of everything."""
-        return min(self.sums, self.products, self.cycles, self.text) > 0
 
 
 def testbench(config: Config) -> str:
     """Returns Verilog (IEEE 1364-2001) of a module `<name>_tb` that needs only the design's Verilog.
 
-    Every run begins with a reset, and ends amid a tile, but the last one. The first runs play the same tiles:
-    with streams that are never late, counting the cycles; with random waits on every stream; with an output
-    that is seldom taken; with inputs that seldom come. The last run plays all tiles. It prints one line that
-    begins with `PASS` or `FAIL` and finishes.
+    It plays tiles of short and of whole groups in several runs (`_runs`). Each begins with a reset, and ends
+    amid a tile, but the last one, which plays all tiles. Groups are crossed, so that one of another length
+    shows, unless they are longer than `mixpe.gen.tiles.is_crossed` says; then the text says so. It prints
+    one line that begins with `PASS` or `FAIL` and finishes.
     """
     vectors = Vectors(config, _SEED)
-    flow = list(_flow_tiles(config, vectors))
-    tiles = [*flow, *_value_tiles(config, vectors)]
+    flow = list(flow_tiles(config, vectors))
+    tiles = [*flow, *value_tiles(config, vectors)]
     names = [stream.name for stream in inputs(config)]
     beats: dict[str, list[int]] = {name: [] for name in names}
     results: list[int] = []
@@ -88,14 +39,9 @@ def testbench(config: Config) -> str:
             beats[name] += packed[name]
         results += pack_outputs(mpgemm(tile.a, tile.weights, t=tile.t, config=config), config)
     widths = {stream.name: stream.width for stream in streams(config)}
-    k = flow[0].k
     return _TEMPLATE.format(
         name=config.name,
-        ports=",\n".join(
-            f"    .{stream}__{part}({stream}_{part})"
-            for stream in (*names, "out")
-            for part in ("payload", "valid", "ready")
-        ),
+        ports=connections((*names, "out")),
         sources="\n".join(
             _source(name, widths[name], beats[name], seed) for seed, name in enumerate(names, 2)
         ),
@@ -104,80 +50,36 @@ def testbench(config: Config) -> str:
         moves=" || ".join(f"({name}_valid && {name}_ready)" for name in names),
         out_msb=widths["out"] - 1,
         out_beats=len(results),
-        out_contents=_contents("out", widths["out"], results),
+        out_contents=contents("out", widths["out"], results),
+        uncrossed="" if is_crossed(config) else _UNCROSSED.format(group=config.group),
         flow_beats=len(flow) * config.rows,
-        cycles=config.run_cycles(k, tiles=len(flow)),
+        cycles=config.run_cycles(flow[0].k, tiles=len(flow)),
         flush=config.group_gap - 1,
-        # So that rows queue up behind the output, and tiles behind rows.
-        blocked=1024 - min(512, 1024 * config.rows // (2 * config.tile_gap)),
+        runs="".join(f"    {line};\n" for line in _runs(config, flow[0].k)),
         patience=100 * (config.drain_latency + config.group_gap),
         drain=config.drain_latency + config.group_gap,
     )
 
 
-def _flow_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
-    """Yields tiles of one size, whose cycles are counted; they cross groups, unless these are long."""
-    large = config.rows * config.cols > _LARGE
-    if 3 * config.group_beats <= _FLOW_BEATS:
-        k = (1 if large else 2) * config.group + (config.group + 1) // 2
-    else:
-        k = min(config.group, 40 * config.lanes) - 1
-    for _ in range(2 if large else 3):
-        yield vectors.tile(Shape(k, active=2, density=_density(config)))
+def _runs(config: Config, k: int) -> Iterator[str]:
+    """Yields the calls of `play`: out beats, how late inputs and outputs are, cycles after reset, and whether
+    the output is ready only when it is valid. `k` is that of the flow tiles.
 
-
-def _density(config: Config) -> float:
-    """The part of rows and columns at work in a beat of a large array, as simulators take long over it."""
-    return min(1.0, 8 / np.sqrt(config.rows * config.cols))
-
-
-def _value_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
-    """Yields tiles of all sizes and all kinds of numbers, until they cost enough."""
-    budget, rng = _Budget.of(config), vectors.rng
-    for shape in _long_shapes(config):
-        yield vectors.tile(shape)
-    count = 0
-    while budget.left:
-        shape = _shape(config, rng, budget, special=count % 4 == 1, echo=count % 8 == 4)
-        budget.take(config, shape)
-        yield vectors.tile(shape)
-        count += 1
-    yield vectors.tile(Shape(1, active=1))
-
-
-def _long_shapes(config: Config) -> Iterator[Shape]:
-    """Yields a tile that crosses a long group, and two of the largest sums, as far as they are cheap."""
-    elements = config.rows * config.cols
-    most = max(_LONGEST_GROUP, _IDLE // elements)
-    if 3 * config.group_beats > _FLOW_BEATS:
-        k = min(config.group, most * config.lanes) + 3 * config.lanes
-        yield Shape(k, active=3, boundary=True)
-        if config.scheme.name != "fp_mac":
-            yield Shape(k, active=3, steady=True, boundary=True)
-    if config.scheme.name != "fp_mac":
-        density = min(1.0, float(np.sqrt(8000 / (elements * config.group_beats))))
-        if density * min(config.rows, config.cols) >= 1:
-            for _ in range(2):
-                yield Shape(config.group, active=config.group_beats, density=density, steady=True)
-
-
-def _shape(config: Config, rng: np.random.Generator, budget: _Budget, *, special: bool, echo: bool) -> Shape:
-    """Returns a shape that fits the budget: several groups where that is not dear, or one that is short."""
-    elements = config.rows * config.cols
-    affordable = int(budget.cycles // 3 // max(config.group_beats, config.group_gap))
-    whole = min(affordable, int(rng.integers(0, 7)))
-    short = int(rng.integers(1, min(config.group, 24 * config.lanes), endpoint=True))
-    k = whole * config.group + (short if whole == 0 or rng.random() < 0.6 else 0)
-    most = max(1, budget.products // (8 * elements * max(1, whole)))
-    active = int(rng.choice([1, 2, 3, *[min(24, most)] * 3]))
-    return Shape(k, active=min(active, most), special=special, echo=echo)
-
-
-def _contents(name: str, width: int, beats: list[int]) -> str:
-    digits = -(-width // 4)
-    return "\n".join(
-        f"    {name}_beats[{index}] = {width}'h{beat:0{digits}x};" for index, beat in enumerate(beats)
-    )
+    Large arrays, which simulators take long over, play one tile where one will do.
+    """
+    large = is_large(config)
+    tile, cycles = config.rows, config.run_cycles(k, tiles=1)
+    yield "play(FLOW_BEATS, 0, 0, FLUSH + 1, 0)"
+    yield "check_cycles(CYCLES)"
+    yield f"play({tile}, 0, 0, 0, 0)"
+    yield f"check_cycles({cycles} + FLUSH)"
+    if not large:
+        yield "play(FLOW_BEATS, 512, 512, 0, 0)"
+    # So that rows queue up behind the output, and tiles behind rows; it ends while results are read out.
+    blocked = 1024 - min(512, 1024 * config.rows // (2 * config.tile_gap))
+    yield f"play(FLOW_BEATS - 1, 0, {blocked}, 0, 0)"
+    yield f"play({tile if large else 'FLOW_BEATS'}, 800, 0, 0, 1)"
+    yield "play(OUT_BEATS, 128, 128, 0, 0)"
 
 
 def _source(name: str, width: int, beats: list[int], seed: int) -> str:
@@ -188,10 +90,14 @@ def _source(name: str, width: int, beats: list[int], seed: int) -> str:
         msb=width - 1,
         seed=seed,
         beats=len(runs),
-        contents=_contents(name, width, [beat for beat, _ in runs]),
+        contents=contents(name, width, [beat for beat, _ in runs]),
         repeats="".join(f"{line}\n" for line in repeats),
     )
 
+
+_UNCROSSED = """\
+// Its groups of {group} are too long to be played whole: they are cut short, and their length is not checked.
+"""
 
 _SOURCE = """\
   // Offers the beats of {name} in order, each as often again as {name}_repeats says; a beat once offered
@@ -228,6 +134,7 @@ _SOURCE = """\
 _TEMPLATE = """\
 // Self-checking testbench of {name}: prints a line that begins with PASS or FAIL.
 // For instance: iverilog -o {name}_tb {name}.v {name}_tb.v && vvp {name}_tb
+{uncrossed}/* verilator lint_off TIMESCALEMOD */ // a file before or behind this one may have a timescale
 module {name}_tb;
   localparam CYCLES = {cycles}; // of the first FLOW_BEATS out beats, with streams that are never late
   localparam FLUSH = {flush}; // cycles after reset in which no beat is taken
@@ -240,6 +147,7 @@ module {name}_tb;
   reg running = 0;
   integer input_waits = 0; // how often of 1024 times a stream is late
   integer output_waits = 0;
+  reg patient = 0; // the output is ready only when it is valid
   integer place;
   integer cycle = 0;
   integer quiet = 0;
@@ -253,7 +161,7 @@ module {name}_tb;
   integer out_seed = 1;
   reg out_wait = 0;
   wire out_valid;
-  wire out_ready = running && !out_wait;
+  wire out_ready = running && !out_wait && (!patient || out_valid === 1'b1);
   wire [{out_msb}:0] out_payload;
   reg held = 0;
   reg [{out_msb}:0] held_payload;
@@ -309,14 +217,15 @@ module {name}_tb;
 
   // Resets the design, amid a tile as a rule, and plays the beats from the first one to `last` out beats. All
   // that is not clocked changes at falling edges, so that no simulator sees a race.
-  task play(input integer last, input integer inputs, input integer outputs, input integer rest);
+  task play(input integer last, input integer inputs, input integer outputs, input integer rest,
+            input waiting);
     begin
       rst = 1;
       @(negedge clk);
       rst = 0;
 {restart}
       out_index = 0; out_wait = 0; cycle = 0; quiet = 0; held = 0;
-      goal = last; input_waits = inputs; output_waits = outputs;
+      goal = last; input_waits = inputs; output_waits = outputs; patient = waiting;
       repeat (rest) @(negedge clk);
       running = 1;
       @(negedge running);
@@ -333,15 +242,7 @@ module {name}_tb;
 
   initial begin
     repeat (2) @(negedge clk);
-    play(FLOW_BEATS, 0, 0, FLUSH + 1);
-    check_cycles(CYCLES);
-    play(FLOW_BEATS, 0, 0, 0);
-    check_cycles(CYCLES + FLUSH);
-    play(FLOW_BEATS, 512, 512, 0);
-    play(FLOW_BEATS, 0, {blocked}, 0);
-    play(FLOW_BEATS, 800, 0, 0);
-    play(OUT_BEATS, 128, 128, 0);
-    repeat ({drain}) @(negedge clk);
+{runs}    repeat ({drain}) @(negedge clk);
     if (!({all_taken})) begin
       $display("a beat is left");
       wrong;

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from amaranth.lib import wiring
 
-from ..gen.testbench import operand_testbench
+from ..gen.operand_bench import operand_testbench
 from ..gen.verilog import convert
 from ..gen.write import design_verilog
 from ..hw.arith.recode import recoded

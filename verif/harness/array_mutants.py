@@ -35,7 +35,7 @@ FATES = ("killed", "equal", "unseen", "alive")
 
 
 LISTED: dict[str, str] = {
-    "ints_column_multiplier $reduce_or.v:816$246.Y[0] (_006_[0]) const0": (
+    "ints_column_multiplier $reduce_or$246.Y[0] (_006_[0]) const0": (
         "a sum of six products of at most 128 * 15 times a scale's 11 bits has 25 bits at most, so that no "
         "bit is left below the one that decides the rounding"
     ),

@@ -73,7 +73,7 @@ class Mutant:
     def place(self) -> str:
         """Where it is: the cell's port and bit and, if it has a name, the wire there."""
         get = self._options.get
-        cell = re.sub(r"\$[^$:]*(\.v:\d+)\S*?(?=\$)", r"\1", get("cell", ""))
+        cell = re.sub(r"\$[^$:]*\.v:\d+\S*?(?=\$)", "", get("cell", ""))  # without file and line
         wire = f" ({get('wire')}[{get('wirebit')}])" if get("wire") else ""
         return f"{cell}.{get('port')}[{get('portbit')}]{wire}"
 

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mixpe.gen.testbench import operand_testbench
+from mixpe.gen.operand_bench import operand_testbench
 from mixpe.gen.testbench import testbench as plain_testbench
 from mixpe.gen.write import design_verilog
 from mixpe.hw.fp.convert import INTEGER_BITS
