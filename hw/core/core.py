@@ -6,7 +6,6 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-from ...spec import layout
 from ...spec.core import CoreConfig
 from ...spec.errors import UserError, check_type
 from ..array.top import Top
@@ -15,14 +14,13 @@ from ..ports import Component, PortGroup, lead_out
 from .act_feed import ActFeed
 from .axi import MASTER, ReadMaster, WriteMaster, read_members, write_members
 from .axi_lite import SLAVE, LiteSlave, axil_members
-from .bank_buffer import BankBuffer
+from .buffers import act_buffer, stream_buffer, token_buffer
 from .command import CommandPort
 from .commands import Commands
 from .loaders import ActLoader, BankTag, TileLoader, TokenLoader
 from .plan import Planner, TileSizes, walk_tiles
 from .reader import ReadClient, Reader
 from .register_file import RegisterFile
-from .stream_buffer import StreamBuffer
 from .writer import Writer
 
 
@@ -110,20 +108,15 @@ class Core(Component):
 
     def _stream(self, m: Module, name: str, commands, planner, reader, client: PortGroup) -> Any:
         """Adds loader and buffer of weights or scales; returns the buffer."""
-        config, array, job, sizes = self.config, self.config.array, commands.job, planner.sizes
-        if name == "weight":
-            depth, width, count = config.weight_words, layout.weight_beat_bits(array), sizes.beats
-        else:
-            depth, width, count = config.scale_words, layout.scale_beat_bits(array), sizes.groups
+        config, job, sizes = self.config, commands.job, planner.sizes
+        count = sizes.beats if name == "weight" else sizes.groups
         words = sizes[f"{name}_words"]
         words_bits = TileSizes(config)[f"{name}_words"].width
         loader = self._add(m, f"{name}_loader", lambda: TileLoader(config, words_bits), reset=commands.clear)
         buffer = self._add(
             m,
             f"{name}_buffer",
-            lambda: StreamBuffer(
-                config, depth=depth, width=width, words_bits=words_bits, modules=self.modules
-            ),
+            lambda: stream_buffer(config, name, self.modules),
             reset=commands.clear,
         )
         wiring.connect(m, loader.request, client.request)
@@ -147,18 +140,12 @@ class Core(Component):
 
     def _acts(self, m: Module, commands, planner, reader, client: PortGroup) -> Any:
         """Adds loader, banks and feed of the activations; returns the feed."""
-        config, array, job, sizes = self.config, self.config.array, commands.job, planner.sizes
+        config, job, sizes = self.config, commands.job, planner.sizes
         loader = self._add(m, "act_loader", lambda: ActLoader(config), reset=commands.clear)
         buffer = self._add(
             m,
             "act_buffer",
-            lambda: BankBuffer(
-                config,
-                rows=array.rows,
-                depth=config.act_words,
-                width=layout.act_beat_bits(array),
-                modules=self.modules,
-            ),
+            lambda: act_buffer(config, self.modules),
             reset=commands.clear,
         )
         feed = self._add(m, "act_feed", lambda: ActFeed(config), reset=commands.clear)
@@ -188,14 +175,7 @@ class Core(Component):
         buffer = self._add(
             m,
             "token_buffer",
-            lambda: BankBuffer(
-                config,
-                rows=1,
-                depth=config.token_words,
-                width=layout.TOKEN_BITS,
-                step=array.rows,
-                modules=self.modules,
-            ),
+            lambda: token_buffer(config, self.modules),
             reset=commands.clear,
         )
         wiring.connect(m, buffer.out, engine.tokens)

@@ -33,6 +33,15 @@ def several_tiles(device: CoreDevice):
     return device.memory.product(3 * ARRAY.rows - 1, 2 * ARRAY.group + 1, 3 * ARRAY.cols - 1)
 
 
+async def amid_commands(dut, device, *, writing: bool) -> None:
+    """Submits two commands, and waits until some moment amid them: soon after a write begins, or any."""
+    for tag in range(2):
+        await device.accepted(several_tiles(device), tag)
+    if writing:
+        await First(RisingEdge(dut.m_axi_awvalid), ClockCycles(dut.clk, 400))
+    await ClockCycles(dut.clk, int(device.rng.integers(1, 20 if writing else 300)))
+
+
 async def use_again(device: CoreDevice) -> None:
     """A product must come out right after something went wrong."""
     await device.write("ERROR", ALL)
@@ -154,13 +163,7 @@ async def abort(dut):
         device.pause(float(device.rng.choice([0.0, 0.3])))
         device.memory.clear()
         done = await done_count(device)
-        for tag in range(2):
-            await device.accepted(several_tiles(device), tag)
-        if round_ % 2:
-            await First(RisingEdge(dut.m_axi_awvalid), ClockCycles(dut.clk, 400))
-            await ClockCycles(dut.clk, int(device.rng.integers(1, 20)))
-        else:
-            await ClockCycles(dut.clk, int(device.rng.integers(1, 300)))
+        await amid_commands(dut, device, writing=bool(round_ % 2))
         await device.write("CONTROL", ABORT)
         await device.idle()
         error = await device.fields("ERROR")
@@ -180,13 +183,7 @@ async def reset_in_a_command(dut):
     device = await started(dut)
     for round_ in range(8):
         device.memory.clear()
-        await device.accepted(several_tiles(device), 0)
-        await device.accepted(several_tiles(device), 1)
-        if round_ % 2:
-            await First(RisingEdge(dut.m_axi_awvalid), ClockCycles(dut.clk, 400))
-            await ClockCycles(dut.clk, int(device.rng.integers(1, 20)))
-        else:
-            await ClockCycles(dut.clk, int(device.rng.integers(1, 300)))
+        await amid_commands(dut, device, writing=bool(round_ % 2))
         await device.reset()
         await ClockCycles(dut.clk, 2)
         for each in REGISTERS:
@@ -205,13 +202,7 @@ async def reset_alone(dut):
     for round_ in range(MOMENTS):
         device.pause(float(device.rng.choice([0.0, 0.3, 0.8])))
         device.memory.clear()
-        await device.accepted(several_tiles(device), 0)
-        await device.accepted(several_tiles(device), 1)
-        if round_ % 2:
-            await First(RisingEdge(dut.m_axi_awvalid), ClockCycles(dut.clk, 400))
-            await ClockCycles(dut.clk, int(device.rng.integers(1, 20)))
-        else:
-            await ClockCycles(dut.clk, int(device.rng.integers(1, 300)))
+        await amid_commands(dut, device, writing=bool(round_ % 2))
         await device.write("CONTROL", ABORT)
         await device.idle()
         assert device.watch.quiet, "the core is idle, and its bus is not"

@@ -6,14 +6,13 @@ from typing import Any
 
 from amaranth.hdl import Cat, Const, Mux, Signal, Value
 
-from mixpe.hw.core.bank_buffer import BankBuffer
+from mixpe.hw.core.buffers import act_buffer, stream_buffer
 from mixpe.hw.core.commands import Commands
 from mixpe.hw.core.core import Core
 from mixpe.hw.core.loaders import ActLoader, BankTag, TileLoader, TokenLoader
 from mixpe.hw.core.plan import TileSizes
 from mixpe.hw.core.reader import Burst, Reader
 from mixpe.hw.core.register_file import RegisterFile
-from mixpe.hw.core.stream_buffer import StreamBuffer
 from mixpe.hw.core.writer import Writer
 from mixpe.hw.modules import Modules
 from mixpe.spec import layout
@@ -229,23 +228,11 @@ def _token_loader(config: CoreConfig, modules: Modules) -> Proof:
 
 def _act_buffer(config: CoreConfig, modules: Modules) -> Proof:
     """What the banks show stays; their memories may hold anything, as long as nothing is read."""
-    array = config.array
-    proof = Proof(
-        "act buffer",
-        modules,
-        "buffer",
-        lambda: BankBuffer(
-            config,
-            rows=array.rows,
-            depth=config.act_words,
-            width=layout.act_beat_bits(array),
-            modules=modules,
-        ),
-    )
+    proof = Proof("act buffer", modules, "buffer", lambda: act_buffer(config, modules))
     part = proof.part
     proof.assume("start_between_tiles", ~part.start | ~part.out.valid)
     # What is on the output changes with a word that is read: none is while a beat waits.
-    reads = Cat(proof.inner(f"ram{row}.read", 1) for row in range(array.rows))
+    reads = Cat(proof.inner(f"ram{row}.read", 1) for row in range(config.array.rows))
     waits = part.out.valid & ~part.out.ready
     hold(proof, "out", part.out.valid, part.out.ready, part.last)
     proof.prove("no_read_while_waiting", ~waits | ~reads.any())
@@ -253,21 +240,13 @@ def _act_buffer(config: CoreConfig, modules: Modules) -> Proof:
 
 
 def _stream_buffer(name: str, config: CoreConfig, modules: Modules) -> Proof:
-    beat = layout.weight_beat_bits if name == "weight" else layout.scale_beat_bits
-    depth = config.weight_words if name == "weight" else config.scale_words
-    bits = TileSizes(config)[f"{name}_words"].width
-    proof = Proof(
-        f"{name} buffer",
-        modules,
-        "buffer",
-        lambda: StreamBuffer(config, depth=depth, width=beat(config.array), words_bits=bits, modules=modules),
-    )
+    proof = Proof(f"{name} buffer", modules, "buffer", lambda: stream_buffer(config, name, modules))
     part = proof.part
     proof.assume("reserve_with_room", ~part.reserve | part.room)
     proof.assume("burst_at_most", part.more < config.burst)
     proof.assume("start_between_tiles", ~part.start | ~part.out.valid)
     hold_stream(proof, "out", part.out)
-    _queue(proof, depth)
+    _queue(proof, modules.components["buffer"].depth)
     return proof
 
 

@@ -1,8 +1,5 @@
 """A test of the tests: broken cores, one defect at a time, must not pass the benches of `simulate_core`."""
 
-import importlib
-import importlib.util
-import inspect
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +7,11 @@ import pytest
 
 from mixpe.gen.verilog import convert
 from mixpe.gen.write import design_verilog
+from mixpe.hw.core import core as sound
 from mixpe.sim.cocotb.runner import SimulationError
 from mixpe.spec.array import Config
 from mixpe.spec.core import CoreConfig
+from verif.harness.broken import broken_module, install
 from verif.harness.core import simulate_core
 from verif.harness.core_soak import Soak
 
@@ -94,20 +93,9 @@ IN_THE_FAST_SIMULATION = {
 
 def broken_verilog(defect: Defect, folder, monkeypatch) -> str:
     """The core's Verilog, of a copy of the source with the defect."""
-    name = f"mixpe.hw.core.{defect.file}"
-    source = inspect.getsource(importlib.import_module(name))
-    assert source.count(defect.right) == 1, f"{defect.file}.py has no single {defect.right!r}"
-    copy = folder / f"{defect.file}.py"
-    copy.write_text(source.replace(defect.right, defect.wrong))
-    spec = importlib.util.spec_from_file_location(name, copy)
-    assert spec
-    assert spec.loader
-    broken = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(broken)
-    core = broken if defect.file == "core" else importlib.import_module("mixpe.hw.core.core")
-    for part, value in vars(broken).items():
-        if core is not broken and part in vars(core) and inspect.isclass(value):
-            monkeypatch.setattr(core, part, value)
+    broken = broken_module(f"mixpe.hw.core.{defect.file}", defect.right, defect.wrong, folder)
+    install(broken, monkeypatch)
+    core = broken if defect.file == "core" else sound
     return convert(defect.config.name, lambda modules: core.Core(defect.config, modules))
 
 

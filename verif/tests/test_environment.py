@@ -5,6 +5,8 @@ import logging
 import os
 import stat
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -226,16 +228,21 @@ def test_variables_of_a_shell(variables, tmp_path):
         assert (ended.status, ended.err) == (0, "")
 
 
-def test_closed_input_and_a_umask(tmp_path):
-    """What is written has the mode that the user's umask leaves."""
-    ended = subprocess.run(
-        ["sh", "-c", 'umask 027; exec "$@" <&-', "sh", COMMAND, *SMALL],
-        cwd=tmp_path,
-        env=environment(tmp_path),
+def in_shell(script: str, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a shell's `script`, whose "$@" is the command with its `arguments`, in `folder`."""
+    return subprocess.run(
+        ["sh", "-c", script, "sh", COMMAND, *arguments],
+        cwd=folder,
+        env=environment(folder),
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_closed_input_and_a_umask(tmp_path):
+    """What is written has the mode that the user's umask leaves."""
+    ended = in_shell('umask 027; exec "$@" <&-', SMALL, tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     written = [tmp_path / name for name in ended.stdout.splitlines()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o640}
@@ -246,12 +253,5 @@ def test_deleted_working_folder(tmp_path):
         (["configs"], 0, ""),
         ([*SMALL, "--out-dir", "out"], 2, "mixpe: error: cannot write out: No such file or directory\n"),
     ):
-        ended = subprocess.run(
-            ["sh", "-c", 'mkdir gone; cd gone; rmdir ../gone; exec "$@"', "sh", COMMAND, *arguments],
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ended = in_shell('mkdir gone; cd gone; rmdir ../gone; exec "$@"', arguments, tmp_path)
         assert (ended.returncode, ended.stderr) == (status, err)

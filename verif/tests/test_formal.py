@@ -1,8 +1,5 @@
 """The formal proofs of `verif.formal`; broken circuits, one defect at a time, that they must catch."""
 
-import importlib
-import importlib.util
-import inspect
 from dataclasses import dataclass, replace
 
 import pytest
@@ -12,6 +9,7 @@ from mixpe.spec.core import CoreConfig
 from verif.formal.aiger import Aiger
 from verif.formal.designs import SMALL, proofs
 from verif.formal.engine import BROKE, KEPT, MISSED, Graph
+from verif.harness.broken import broken_module, install
 from verif.samples.cores import CORES, SIMULATED
 
 SECONDS = 120
@@ -78,13 +76,9 @@ def test_wider_core(config, part, tmp_path):
 
 @dataclass(frozen=True)
 class Defect:
-    """In the source `module` of `mixpe.hw`, `right` becomes `wrong`; then `proof` finds `broken` broken.
-
-    part: the class that the proof takes.
-    """
+    """In the source `module` of `mixpe.hw`, `right` becomes `wrong`; then `proof` finds `broken` broken."""
 
     module: str
-    part: str
     right: str
     wrong: str
     proof: str
@@ -94,7 +88,6 @@ class Defect:
 DEFECTS = {
     "bursts cross their boundary": Defect(
         "core.loaders",
-        "TileLoader",
         "room = config.burst - place",
         "room = config.burst",
         "weight loader",
@@ -102,7 +95,6 @@ DEFECTS = {
     ),
     "WLAST is a word early": Defect(
         "core.writer",
-        "Writer",
         "self.m_axi_wlast.eq(left == 1)",
         "self.m_axi_wlast.eq(left == 2)",
         "writer",
@@ -110,7 +102,6 @@ DEFECTS = {
     ),
     "bursts cross a page": Defect(
         "core.writer",
-        "Writer",
         "Mux(words > to_boundary, to_boundary, words)",
         "words",
         "writer",
@@ -118,27 +109,25 @@ DEFECTS = {
     ),
     "a burst more than promised": Defect(
         "core.writer",
-        "Writer",
         "(waiting != config.outstanding)",
         "(waiting != config.outstanding + 1)",
         "writer",
         "b_outstanding",
     ),
     "words before their address is taken": Defect(
-        "core.writer", "Writer", "is_free(bus) & (~left.any()", "(~left.any()", "writer", "aw_payload_stays"
+        "core.writer", "is_free(bus) & (~left.any()", "(~left.any()", "writer", "aw_payload_stays"
     ),
     "requests without room in line": Defect(
-        "core.reader", "Reader", "& order.w_rdy & ~self.hold", "& ~self.hold", "reader", "r_outstanding"
+        "core.reader", "& order.w_rdy & ~self.hold", "& ~self.hold", "reader", "r_outstanding"
     ),
     "a request drops another": Defect(
-        "core.reader", "Reader", "free.eq(is_free(bus) & order", "free.eq(order", "reader", "ar_payload_stays"
+        "core.reader", "free.eq(is_free(bus) & order", "free.eq(order", "reader", "ar_payload_stays"
     ),
     "requests in spite of hold": Defect(
-        "core.reader", "Reader", "order.w_rdy & ~self.hold)", "order.w_rdy)", "reader", "held"
+        "core.reader", "order.w_rdy & ~self.hold)", "order.w_rdy)", "reader", "held"
     ),
     "words of a burst to another client": Defect(
         "core.reader",
-        "Reader",
         "order.r_en.eq(came & self.m_axi_rlast)",
         "order.r_en.eq(came)",
         "reader",
@@ -146,7 +135,6 @@ DEFECTS = {
     ),
     "an answer drops another": Defect(
         "core.axi_lite",
-        "AxiLiteSlave",
         "self.read.eq(addressed & ~self.s_axil_rvalid)",
         "self.read.eq(addressed)",
         "register file",
@@ -154,7 +142,6 @@ DEFECTS = {
     ),
     "an answer without a write's data": Defect(
         "core.axi_lite",
-        "AxiLiteSlave",
         "self.write.eq(addressed & has_data &",
         "self.write.eq(addressed &",
         "register file",
@@ -162,7 +149,6 @@ DEFECTS = {
     ),
     "an answer that is not taken goes": Defect(
         "core.axi_lite",
-        "AxiLiteSlave",
         "with m.Elif(channel.ready):",
         "with m.Else():",
         "register file",
@@ -170,7 +156,6 @@ DEFECTS = {
     ),
     "a second answer": Defect(
         "core.axi_lite",
-        "AxiLiteSlave",
         "m.d.sync += full.eq(0)",
         "m.d.sync += full.eq(full & channel.valid)",
         "register file",
@@ -178,7 +163,6 @@ DEFECTS = {
     ),
     "a word for which there is no room": Defect(
         "core.stream_buffer",
-        "StreamBuffer",
         "self.room.eq(space >= config.burst)",
         "self.room.eq(space >= config.burst - 1)",
         "weight buffer",
@@ -186,7 +170,6 @@ DEFECTS = {
     ),
     "a word that is not there": Defect(
         "core.stream_buffer",
-        "StreamBuffer",
         "pop.eq(filled.any() & (~have | accept))",
         "pop.eq(~have | accept)",
         "weight buffer",
@@ -194,7 +177,6 @@ DEFECTS = {
     ),
     "a beat of weights changes": Defect(
         "core.stream_buffer",
-        "StreamBuffer",
         "left = Mux(take, Mux(last, 0, rest), store)",
         "left = Mux(last, 0, rest)",
         "weight buffer",
@@ -202,7 +184,6 @@ DEFECTS = {
     ),
     "the next activations while some wait": Defect(
         "core.bank_buffer",
-        "BankBuffer",
         "wanted.eq(~have | (take & end_word))",
         "wanted.eq(~have | end_word)",
         "act buffer",
@@ -210,7 +191,6 @@ DEFECTS = {
     ),
     "a command over another": Defect(
         "core.commands",
-        "Commands",
         "(Error.QUEUE_FULL, ~room)",
         "(Error.QUEUE_FULL, Const(0))",
         "commands",
@@ -218,29 +198,26 @@ DEFECTS = {
     ),
     "a product without rows": Defect(
         "core.commands",
-        "Commands",
         "Cat(size == 0 for size in sizes).any()",
         "Cat(size == 0 for size in sizes).all()",
         "commands",
         "job_has_a_size",
     ),
     "operands are reset with bursts under way": Defect(
-        "core.commands", "Commands", "m.Elif(ending & self.quiet)", "m.Elif(ending)", "core", "aw_valid_stays"
+        "core.commands", "m.Elif(ending & self.quiet)", "m.Elif(ending)", "core", "aw_valid_stays"
     ),
     "a skid buffer without room takes a beat": Defect(
         "streams",
-        "SkidBuffer",
         "waiting.eq(1), ready.eq(0)",
         "waiting.eq(1)",
         "skid buffer",
         "beats_never_overflows",
     ),
     "a skid buffer takes a beat in reset": Defect(
-        "streams", "SkidBuffer", "ready = Signal()", "ready = Signal(init=1)", "skid buffer", "i_ready_reset"
+        "streams", "ready = Signal()", "ready = Signal(init=1)", "skid buffer", "i_ready_reset"
     ),
     "rows move while the output waits": Defect(
         "array.control",
-        "ReadOut",
         "self.advance.eq(~self.valid | self.ready)",
         "self.advance.eq(1)",
         "array",
@@ -262,30 +239,13 @@ QUICK = (
 )
 def test_defect_is_found(name, tmp_path, monkeypatch):
     defect = DEFECTS[name]
-    install(defect, tmp_path, monkeypatch)
+    broken = broken_module(f"mixpe.hw.{defect.module}", defect.right, defect.wrong, tmp_path)
+    install(broken, monkeypatch)
     config = STREAM if defect.proof == "skid buffer" else SMALL
     graph = Graph(proofs(config)[defect.proof], tmp_path / "proof")
     (result,) = graph.solve(SECONDS, [defect.broken])
     assert result.verdict == BROKE
     assert result.cycles > 0
-
-
-def install(defect: Defect, folder, monkeypatch) -> None:
-    """Puts a copy of the source with the defect in place of the part, wherever it is used."""
-    name = f"mixpe.hw.{defect.module}"
-    source = inspect.getsource(importlib.import_module(name))
-    assert source.count(defect.right) == 1, f"{name} has no single {defect.right!r}"
-    copy = folder / "broken.py"
-    copy.write_text(source.replace(defect.right, defect.wrong))
-    spec = importlib.util.spec_from_file_location(name, copy)
-    assert spec
-    assert spec.loader
-    broken = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(broken)
-    users = ("verif.formal.cores", "verif.formal.arrays", "mixpe.hw.core.core", "mixpe.hw.core.register_file")
-    for user in map(importlib.import_module, (*users, "mixpe.hw.array.top")):
-        if defect.part in vars(user):
-            monkeypatch.setattr(user, defect.part, vars(broken)[defect.part])
 
 
 def test_registers_begin_as_reset_leaves_them():
