@@ -142,8 +142,8 @@ DEFECTS = {
     ),
     "an answer without a write's data": Defect(
         "core.axi_lite",
-        "self.write.eq(addressed & has_data &",
-        "self.write.eq(addressed &",
+        "self.write_offered.eq(addressed & has_data &",
+        "self.write_offered.eq(addressed &",
         "register file",
         "b_has_its_request",
     ),
