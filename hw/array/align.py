@@ -64,10 +64,13 @@ class Aligner(Component):
 
         # A group enters, up to its end; then it waits to be read.
         beat = self.i.payload
-        count, waiting_count = Signal(range(config.group_beats)), Signal(range(config.group_beats))
-        waiting, waiting_last = Signal(), Signal()
+        count = Signal(range(config.group_beats))
+        waiting_count = Signal(range(config.group_beats))
+        waiting = Signal()
+        waiting_last = Signal()
         level = Signal(range(depth + 1))
-        take, ending = Signal(), Signal()
+        take = Signal()
+        ending = Signal()
         m.d.comb += [
             ending.eq((count == config.group_beats - 1) | beat.last),
             take.eq(self.i.valid & (level != depth) & ~(ending & waiting)),
@@ -82,9 +85,15 @@ class Aligner(Component):
 
         # A group is read; its beats follow each other through the memory's register and the output's.
         left = Signal(range(config.group_beats))
-        begun, last = Signal(), Signal()
-        reading, read_end = Signal(), Signal()
-        advance, fetch, issue, begin, issue_end = Signal(), Signal(), Signal(), Signal(), Signal()
+        begun = Signal()
+        last = Signal()
+        reading = Signal()
+        read_end = Signal()
+        advance = Signal()
+        fetch = Signal()
+        issue = Signal()
+        begin = Signal()
+        issue_end = Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             fetch.eq(~reading | advance),
@@ -216,7 +225,7 @@ class RowAligner(Component):
 
     def _aligned(self, m: Module, code: Value, exponent: Value, special: Value, name: str) -> Value:
         """The activation in units of 2**(exponent - `Config.align_offset`), rounded to nearest, ties to even,
-        at most `Config.act.max` in magnitude. In a group with infinities these are 1 and -1, all else 0."""
+        at most `Config.act.max` in magnitude; in a group with infinities as `hw/element/special.py` says."""
         config, form = self.config, self.config.act_float
         fraction, field, sign = _fields(code, form)
         normal = named(m, field.any(), name=f"{name}_normal")
@@ -235,9 +244,9 @@ class RowAligner(Component):
         value = named(m, total[: config.align_bits], name=name)
         if not form.infinities:
             return value
-        infinite = field.all() & ~fraction.any()
-        unit = Cat(infinite, (infinite & sign).replicate(config.align_bits - 1))
-        return Mux(special, unit, value)
+        # An infinity has the group's largest exponent: not shifted, it is not 0, and its top bit is its sign.
+        # NaN looks like it, but makes NaN of the sum by the group's code.
+        return Cat(Mux(special, field.all(), value[0]), value[1:])
 
 
 def _fields(code: Value, form: FloatFormat) -> tuple[Value, Value, Value]:

@@ -117,8 +117,8 @@ class DrainControl(Component):
         config = self.config
 
         # Stage 1: the group that ended, row after row.
-        valid, first, last = Signal(), Signal(), Signal()
-        row = Signal(config.row_index_bits)
+        valid, first, last = (Signal(name=f"{name}1") for name in ("valid", "first", "last"))
+        row = Signal(config.row_index_bits, name="row1")
         m.d.sync += row.eq(row + 1)
         with m.If(row == config.rows - 1):
             m.d.sync += valid.eq(0)
@@ -129,7 +129,7 @@ class DrainControl(Component):
             """Delays `head` (stage 1) as far as the last column's `stage`; returns a list from stage 1."""
             stages = [head]
             for index in range(2, stage + config.cols):
-                stages.append(Signal.like(head, name=f"{head.name}{index}"))
+                stages.append(Signal.like(head, name=f"{head.name[:-1]}{index}"))
                 m.d.sync += stages[-1].eq(stages[-2])
             return stages
 

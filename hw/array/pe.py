@@ -91,7 +91,8 @@ class PE(Component):
     def elaborate(self, platform):
         m = Module()
         config, edge = self.config, circuits(self.config, self.modules)
-        acts, weights = Signal.like(self.acts, reset_less=True), Signal.like(self.weights, reset_less=True)
+        acts = Signal.like(self.acts, reset_less=True)
+        weights = Signal.like(self.weights, reset_less=True)
         m.d.sync += [acts.eq(self.acts), weights.eq(self.weights)]
         element: Any = edge.element()
         m.submodules.element = element

@@ -47,7 +47,8 @@ class ActFeed(Component):
     def elaborate(self, platform):
         m = Module()
         array = self.config.array
-        take, end_tile = Signal(), Signal()
+        take = Signal()
+        end_tile = Signal()
         rows, done = walk_tiles(m, self.config, self.start, self.rows, self.cols, end_tile)
         m.d.comb += [
             self.o.valid.eq(self.i.valid & ~done),

@@ -74,37 +74,43 @@ class BankBuffer(Component):
     def elaborate(self, platform):
         m = Module()
         place_bits = max(1, (self.depth - 1).bit_length())
-        claimed, complete = Signal(2), Signal(2)
+        claimed = Signal(range(3))  # banks
+        complete = Signal(2)
         blocks = [
             Signal(range(self.depth // self.config.burst + 2), name=f"blocks{bank}") for bank in range(2)
         ]
 
         # Filling.
-        filling, released = Signal(), Signal(2)  # the bank to be claimed next; those that are read
+        released = Signal(2)
         end_block = Signal()
         loaded = Signal(2)
         m.d.comb += [
-            self.free.eq(~Mux(filling, claimed[1], claimed[0])),
+            self.free.eq(claimed != 2),
             end_block.eq(self.load & self.end & self.tag.end_block),
             loaded.eq(Cat(end_block & ~self.tag.bank, end_block & self.tag.bank)),
         ]
         m.d.sync += [
-            filling.eq(filling ^ self.claim),
-            claimed.eq(claimed & ~released | Cat(self.claim & ~filling, self.claim & filling)),
+            claimed.eq(claimed + self.claim - released.any()),
             complete.eq(~released & (complete | Mux(self.tag.end_chunk, loaded, 0))),
         ]
         for index in range(2):
             m.d.sync += blocks[index].eq(Mux(released[index], 0, blocks[index] + loaded[index]))
 
         # The next word to read.
-        bank, word = Signal(), Signal(place_bits)
+        bank = Signal()
+        word = Signal(place_bits)
         # The place of the strip's first element in its word.
         first: Any = Signal(range(self.per_word)) if self.step else 0
         next_first = self._next(first)
-        left, cols = Signal(SIZE_BITS), Signal(SIZE_BITS)  # words of the tile, columns of the strip
+        left = Signal(SIZE_BITS)  # words of the tile
+        cols = Signal(SIZE_BITS)  # columns of the strip
         end_strip = Signal()
-        fits, fetch, end_tile, release = Signal(), Signal(), Signal(), Signal()
-        there, wanted = Signal(), Signal()
+        fits = Signal()
+        fetch = Signal()
+        end_tile = Signal()
+        release = Signal()
+        there = Signal()
+        wanted = Signal()
         shift = self.config.burst.bit_length() - 1
         m.d.comb += [
             there.eq(
@@ -129,10 +135,12 @@ class BankBuffer(Component):
             m.d.sync += [bank.eq(~bank), word.eq(0)]
 
         # The word that is read, and the element of it.
-        have, place = Signal(), Signal(range(self.per_word))
+        have = Signal()
+        place = Signal(range(self.per_word))
         elements = Signal(SIZE_BITS)  # of the tile
         begins = Signal(init=1)  # the next word is a tile's first
-        take, end_word = Signal(), Signal()
+        take = Signal()
+        end_word = Signal()
         m.d.comb += [
             take.eq(have & self.out.ready),
             self.last.eq(elements == 1),

@@ -4,7 +4,6 @@ from ...spec import layout
 from ...spec.core import CoreConfig
 from ..modules import Modules
 from .bank_buffer import BankBuffer
-from .plan import TileSizes
 from .stream_buffer import StreamBuffer
 
 
@@ -32,5 +31,4 @@ def stream_buffer(config: CoreConfig, name: str, modules: Modules | None = None)
         depth, width = config.weight_words, layout.weight_beat_bits(config.array)
     else:
         depth, width = config.scale_words, layout.scale_beat_bits(config.array)
-    words_bits = TileSizes(config)[f"{name}_words"].width
-    return StreamBuffer(config, depth=depth, width=width, words_bits=words_bits, modules=modules)
+    return StreamBuffer(config, depth=depth, width=width, modules=modules)

@@ -81,7 +81,8 @@ class Commands(Component):
         job = Job(self.config)
         fifo: Any = SyncFIFO(width=job.size, depth=self.config.queue)
         m.submodules.queue = ResetInserter(self.clear)(fifo)
-        ending, failing = Signal(), Signal()
+        ending = Signal()
+        failing = Signal()
 
         # What is cheap to see is seen at once; else the regions are checked, and all conditions once more.
         check: Any = place(

@@ -134,7 +134,6 @@ class Core(Component):
             buffer.data.eq(reader.data),
             buffer.start.eq(commands.start),
             buffer.count.eq(count),
-            buffer.words.eq(words),
         ]
         return buffer
 
@@ -205,7 +204,9 @@ class Core(Component):
 
     def _count(self, m: Module, registers, commands, reader, writer, engine, fed, acts) -> None:
         """Tells the counters what to add: each cycle in which operands are due takes, lacks or holds them."""
-        due, take, lacking = Signal(), Signal(), Signal()
+        due = Signal()
+        take = Signal()
+        lacking = Signal()
         m.d.comb += [
             due.eq(commands.running & ~fed),
             take.eq(engine.weights.valid & engine.weights.ready),

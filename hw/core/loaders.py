@@ -62,12 +62,15 @@ class TileLoader(Component):
         config, array = self.config, self.config.array
         per_line = max(1, layout.ALIGNMENT // config.word_bytes)  # words; tiles begin at multiples
         stride = Signal(self.words_bits + 1)
-        tile, address = Signal.like(self.address), Signal.like(self.address)
+        tile = Signal.like(self.address)
+        address = Signal.like(self.address)
         left = Signal(self.words_bits)
-        cols, rows = Signal(SIZE_BITS), Signal(SIZE_BITS)
+        cols = Signal(SIZE_BITS)
+        rows = Signal(SIZE_BITS)
         words = Signal(range(config.burst + 1))
         next_tile = Signal.like(self.address)
-        active, ask = Signal(), Signal()
+        active = Signal()
+        ask = Signal()
         m.d.comb += [
             stride.eq((self.words + (per_line - 1)) & ~(per_line - 1)),
             words.eq(_words_to(config, address, left)),
@@ -165,17 +168,27 @@ class ActLoader(Component):
         config, array = self.config, self.config.array
         depth = config.act_words
         tag: Any = Signal(self.request.payload.shape()["tag"].shape)
-        active, ask = Signal(), Signal()
-        strip, row_address = Signal.like(self.address), Signal.like(self.address)
-        rows, row = Signal(SIZE_BITS), Signal(range(array.rows))
+        active = Signal()
+        ask = Signal()
+        strip = Signal.like(self.address)
+        row_address = Signal.like(self.address)
+        rows = Signal(SIZE_BITS)
+        row = Signal(range(array.rows))
         cols = Signal(SIZE_BITS)
-        block, word = Signal(SIZE_BITS), Signal(SIZE_BITS)  # first word of the block, and of the burst
+        block = Signal(SIZE_BITS)  # the block's first word
+        word = Signal(SIZE_BITS)  # the burst's
         left = Signal(range(config.burst + 1))  # words of the row's block
-        bank, claimed = Signal(), Signal()
+        bank = Signal()
+        claimed = Signal()
 
-        address, words = Signal.like(self.address), Signal(range(config.burst + 1))
-        block_words, next_block = Signal.like(left), Signal(SIZE_BITS + 1)
-        end_row, end_block, end_chunk, end_pass = Signal(), Signal(), Signal(), Signal()
+        address = Signal.like(self.address)
+        words = Signal(range(config.burst + 1))
+        block_words = Signal.like(left)
+        next_block = Signal(SIZE_BITS + 1)
+        end_row = Signal()
+        end_block = Signal()
+        end_chunk = Signal()
+        end_pass = Signal()
         last_row = Signal()
         m.d.comb += [
             address.eq(row_address + word),
@@ -287,13 +300,17 @@ class TokenLoader(Component):
         rows, per_word = config.array.rows, config.tokens_per_word
         shift = per_word.bit_length() - 1
         tag: Any = Signal(self.request.payload.shape()["tag"].shape)
-        active, ask = Signal(), Signal()
-        left_rows, first = Signal(SIZE_BITS), Signal(SIZE_BITS + shift)  # rows before this strip
-        bank, claimed = Signal(), Signal()
+        active = Signal()
+        ask = Signal()
+        left_rows = Signal(SIZE_BITS)
+        first = Signal(SIZE_BITS + shift)  # rows before this strip
+        bank = Signal()
+        claimed = Signal()
         valid = Signal(range(rows + 1))
         total = Signal(range(config.token_words + 1))  # words of the strip
         done = Signal.like(total)  # of them asked for
-        address, left = Signal.like(self.address), Signal.like(total)
+        address = Signal.like(self.address)
+        left = Signal.like(total)
         words = Signal(range(config.burst + 1))
         end = Signal()
         m.d.comb += [

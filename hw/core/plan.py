@@ -104,8 +104,10 @@ def divide(m: Module, start: Value, value: Value, divisor: int) -> tuple[Value, 
         shift = divisor.bit_length() - 1
         return start, value[shift:], value[:shift] if shift else Const(0, 1)
     # Restoring division, a bit a cycle.
-    rest, quotient = Signal(range(divisor)), Signal(SIZE_BITS)
-    left, divided = Signal(range(SIZE_BITS + 1)), Signal()
+    rest = Signal(range(divisor))
+    quotient = Signal(SIZE_BITS)
+    left = Signal(range(SIZE_BITS + 1))
+    divided = Signal()
     shifted = Signal(range(2 * divisor))
     fits = Signal()
     m.d.comb += [shifted.eq(Cat(quotient[-1], rest)), fits.eq(shifted >= divisor)]
@@ -129,7 +131,8 @@ def walk_tiles(
     Returns the rows of the current strip and all below it, and whether the product is done.
     """
     array = config.array
-    rows_left, cols_left = Signal(SIZE_BITS, name="rows_left"), Signal(SIZE_BITS, name="cols_left")
+    rows_left = Signal(SIZE_BITS, name="rows_left")
+    cols_left = Signal(SIZE_BITS, name="cols_left")
     done = Signal(init=1, name="walk_done")
     with m.If(end_tile):
         m.d.sync += cols_left.eq(cols_left - array.cols)

@@ -68,11 +68,17 @@ class RangeCheck(Component):
         # The sum of a region's parts, its bits above the addresses, and whether even those overflow.
         address_lines = config.address_bits - _LINE
         width = 1 + max(address_lines, *(len(part) for each in regions for part in (each.step, each.last)))
-        total, step, beyond, lost = Signal(width), Signal(width), Signal(), Signal()
+        total = Signal(width)
+        step = Signal(width)
+        beyond = Signal()
+        lost = Signal()
         more = Signal(SIZE_BITS)
         region = Signal(range(len(regions)))
-        base, last, addend = Signal(width), Signal(width), Signal(width)
-        first_more, first_step = Signal.like(more), Signal.like(step)
+        base = Signal(width)
+        last = Signal(width)
+        addend = Signal(width)
+        first_more = Signal.like(more)
+        first_step = Signal.like(step)
         with m.Switch(region):
             for index, each in enumerate(regions):
                 with m.Case(index):
@@ -82,7 +88,8 @@ class RangeCheck(Component):
                         first_more.eq(each.more),
                         first_step.eq(each.step),
                     ]
-        begins, overlaps = Signal(), Signal()
+        begins = Signal()
+        overlaps = Signal()
         summed = Signal(width + 1)
         m.d.comb += [
             addend.eq(Mux(begins, last, Mux(more[0], step, 0))),

@@ -112,7 +112,8 @@ class Reader(Component):
 
         # One client's burst goes to the address register, and its name and tag in line.
         bus = PortGroup(self, f"{MASTER}ar", AddressChannel(config))
-        free, go = Signal(), Signal()
+        free = Signal()
+        go = Signal()
         m.d.comb += free.eq(is_free(bus) & order.w_rdy & ~self.hold)
         chosen = Signal(client_bits)
         for urgent in (False, True):
@@ -121,7 +122,8 @@ class Reader(Component):
                 with m.If(asks & client.urgent if urgent else asks):
                     m.d.comb += [chosen.eq(index), go.eq(free)]
         address = Signal(config.word_address_bits)
-        more, tag = Signal.like(self.index), Signal(tag_bits)
+        more = Signal.like(self.index)
+        tag = Signal(tag_bits)
         with m.Switch(chosen):
             for index, client in enumerate(clients):
                 with m.Case(index):

@@ -101,7 +101,8 @@ class RegisterFile(Component):
     def _error(self, m: Module, writes: "_Writes", refusal: Value) -> Value:
         fields = _field_signals("ERROR")
         code, tag = fields["CODE"], fields["TAG"]
-        clear, vacant = Signal(name="error_clear"), Signal(name="error_vacant")
+        clear = Signal(name="error_clear")
+        vacant = Signal(name="error_vacant")
         m.d.comb += [
             clear.eq(Cat(writes.ones("ERROR", name) for name in fields).any()),
             vacant.eq((code == 0) | clear),

@@ -29,16 +29,13 @@ class StreamBuffer(Component):
     data: in, `CoreConfig.data_bits`, in the cycle of `load`: the word.
     start: in, 1: a pulse; the plan is there, and stays until the product is done.
     count: in, `SIZE_BITS`, plan: beats of a tile.
-    words: in, `words_bits`, plan: words of a tile.
     out: stream of beats of `width` bits, out.
     end_tile: out, 1: a tile's last beat is taken in this cycle.
     """
 
-    def __init__(
-        self, config: CoreConfig, *, depth: int, width: int, words_bits: int, modules: Modules | None = None
-    ):
+    def __init__(self, config: CoreConfig, *, depth: int, width: int, modules: Modules | None = None):
         self.config, self.modules = config, modules
-        self.depth, self.width, self.words_bits = depth, width, words_bits
+        self.depth, self.width = depth, width
         super().__init__(
             {
                 "reserve": In(1),
@@ -49,7 +46,6 @@ class StreamBuffer(Component):
                 "data": In(config.data_bits),
                 "start": In(1),
                 "count": In(SIZE_BITS),
-                "words": In(words_bits),
                 "out": Out(stream.Signature(width)),
                 "end_tile": Out(1),
             }
@@ -58,11 +54,14 @@ class StreamBuffer(Component):
     def elaborate(self, platform):
         m = Module()
         config, depth = self.config, self.depth
-        pop, accept = Signal(), Signal()
+        pop = Signal()
+        accept = Signal()
 
         # The queue: a memory, and behind its read port a word that waits.
-        space, filled = Signal(range(depth + 1), init=depth), Signal(range(depth + 1))
-        write, read = Signal(range(depth)), Signal(range(depth))
+        space = Signal(range(depth + 1), init=depth)
+        filled = Signal(range(depth + 1))
+        write = Signal(range(depth))
+        read = Signal(range(depth))
         have = Signal()
         ram = place_ram(m, "ram", depth, config.data_bits, self.modules, config.name)
         m.d.comb += [
@@ -88,10 +87,12 @@ class StreamBuffer(Component):
         unit = gcd(config.data_bits, self.width)
         per_word, per_beat = config.data_bits // unit, self.width // unit
         capacity = per_word + per_beat - 1
-        level, kept = Signal(range(capacity + 1)), Signal(range(capacity + 1))
+        level = Signal(range(capacity + 1))
+        kept = Signal(range(capacity + 1))
         store = Signal(capacity * unit)
-        beats, words = Signal(SIZE_BITS), Signal(self.words_bits)  # of the tile, left
-        take, last = Signal(), Signal()
+        beats = Signal(SIZE_BITS)  # of the tile, left
+        take = Signal()
+        last = Signal()
         rest = store[self.width :] if capacity > per_beat else Const(0, 1)
         m.d.comb += [
             self.out.payload.eq(store),
@@ -100,8 +101,8 @@ class StreamBuffer(Component):
             self.end_tile.eq(take & last),
             last.eq(beats == 1),
             kept.eq(Mux(take, Mux(last, 0, level - per_beat), level)),
-            # Words of the next tile wait until this one's last beat is taken.
-            accept.eq(have & (kept < per_beat) & (words.any() | (take & last))),
+            # A tile's last word is there before its last beat: the next tile's wait until that is taken.
+            accept.eq(have & (kept < per_beat)),
         ]
         # Above the units that count, the store is zero.
         left = Mux(take, Mux(last, 0, rest), store)
@@ -109,10 +110,7 @@ class StreamBuffer(Component):
         m.d.sync += store.eq(left | Mux(accept, ram.read_data << behind, 0))
         with m.If(take):
             m.d.sync += beats.eq(Mux(last, self.count, beats - 1))
-        m.d.sync += [
-            level.eq(kept + Mux(accept, per_word, 0)),
-            words.eq(Mux(take & last, self.words, words) - accept),
-        ]
+        m.d.sync += level.eq(kept + Mux(accept, per_word, 0))
         with m.If(self.start):
-            m.d.sync += [beats.eq(self.count), words.eq(self.words), level.eq(0), store.eq(0)]
+            m.d.sync += [beats.eq(self.count), level.eq(0), store.eq(0)]
         return m

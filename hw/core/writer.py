@@ -76,12 +76,17 @@ class Writer(Component):
         """
         config, array = self.config, self.config.array
         tile_bytes = array.cols * array.out.bits // 8
-        rows, cols, row = Signal(SIZE_BITS), Signal(SIZE_BITS), Signal(range(array.rows))  # left; of the tile
+        rows = Signal(SIZE_BITS)  # left
+        cols = Signal(SIZE_BITS)  # left
+        row = Signal(range(array.rows))  # of the tile
         tile, address, saved_strip, next_strip, below = (
             Signal(config.address_bits, name=name)
             for name in ("tile", "address", "saved_strip", "next_strip", "below")
         )
-        coming, take, first_tile, last_tile = Signal(), Signal(), Signal(), Signal()
+        coming = Signal()
+        take = Signal()
+        first_tile = Signal()
+        last_tile = Signal()
         valid_cols = Signal(range(array.cols + 1))
         m.d.comb += [
             take.eq(self.results.valid & self.results.ready),
@@ -136,7 +141,8 @@ class Writer(Component):
         offset, words = start[:shift], Signal(range(most + 1))
         to_boundary = (_BOUNDARY // word) - start[shift : (_BOUNDARY - 1).bit_length()]
         counts = Cat((valid_cols > col).replicate(code_bytes) for col in range(array.cols))
-        codes, strobes = Signal(8 * most * word), Signal(most * word)
+        codes = Signal(8 * most * word)
+        strobes = Signal(most * word)
         with m.Switch(offset):
             for place in range(0, word, unit):
                 with m.Case(place):
@@ -147,11 +153,15 @@ class Writer(Component):
         m.d.comb += words.eq((offset + valid_cols * code_bytes + (word - 1)) >> shift)
 
         # Address and data of a burst are offered together; the next burst follows when both are taken.
-        store, enables = Signal.like(codes), Signal.like(strobes)
-        left, rest = Signal(range(most + 1)), Signal(range(most + 1))  # words of the burst, behind it
+        store = Signal.like(codes)
+        enables = Signal.like(strobes)
+        left = Signal(range(most + 1))  # words of the burst
+        rest = Signal(range(most + 1))  # words behind it
         rest_page = Signal(config.address_bits - (_BOUNDARY - 1).bit_length())
         waiting = Signal(range(config.outstanding + 1))  # bursts without an answer
-        sends, free, begin = Signal(), Signal(), Signal()
+        sends = Signal()
+        free = Signal()
+        begin = Signal()
         bus = PortGroup(self, f"{MASTER}aw", AddressChannel(config))
         m.d.comb += [
             self.m_axi_wvalid.eq(left.any()),

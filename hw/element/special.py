@@ -1,7 +1,8 @@
 """Infinities and NaN of aligned activations.
 
-An aligned integer cannot be infinite. In a group with infinities they become 1 and -1, all else becomes 0,
-and the row's `Config.has_infinities` wire is high. An element then notes in the lowest two bits of its word
+An aligned integer cannot be infinite. In a group with infinities its lowest bit says whether the activation
+is infinite, the highest bit of an infinite one is its sign, nothing else of it counts, and the row's
+`Config.has_infinities` wire is high. An element then notes in the lowest two bits of its word
 whether a product is +infinity and whether one is -infinity; infinity times zero counts as both, which
 together stand for NaN. NaN in a group makes NaN of all its sums, by the row's group code alone.
 """
@@ -39,13 +40,13 @@ def _any(values: Sequence[Value]) -> Value:
 def special_sum(flags: Value, total: Value, zero: Value | int | None) -> Value:
     """Returns what IEEE 754 makes of `C = P - zero * S` if that is infinite or NaN; 0 if it is a number.
 
-    From bit 0 up the result says: infinite, negative, NaN. `flags` come from the row's group code: NaN, and,
-    in formats with infinities, whether the group holds +infinity and -infinity. `total`: P as elements leave
-    it. `zero`: the signed zero point; None if there is none, and then S does not count.
+    From bit 0 up the result says: infinite or NaN, negative, NaN. `flags` come from the row's group code:
+    NaN, and, in formats with infinities, whether the group holds +infinity and -infinity. `total`: P as
+    elements leave it. `zero`: the signed zero point; None if there is none, and then S does not count.
     """
     nan = flags[0]
     if len(flags) == 1:
-        return Cat(Const(0, 2), nan)
+        return Cat(nan, Const(0, 1), nan)
     infinite, positive_too = flags[1:].any(), total[0]
     negative = total[1]
     wrong = nan | (positive_too & negative)
@@ -55,7 +56,7 @@ def special_sum(flags: Value, total: Value, zero: Value | int | None) -> Value:
         # -zero * S has the sign of P, or the infinities cancel; 0 * infinity is NaN as well.
         product_negative = ~(sum_negative ^ subtrahend[-1])
         wrong |= flags[1:].all() | ~subtrahend.any() | (product_negative ^ negative)
-    return Cat(infinite & ~wrong, infinite & ~wrong & negative, nan | (infinite & wrong))
+    return Cat(nan | infinite, infinite & ~wrong & negative, nan | (infinite & wrong))
 
 
 def special_float(special: Value) -> Value:

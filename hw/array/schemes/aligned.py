@@ -43,6 +43,6 @@ class AlignedCircuits(IntegerCircuits):
             special = special if special is None else register(m, special, name=f"special{stage}")
         m.d.comb += multiplier.power.eq(exponent)
         if special is not None:
-            with m.If(special.any()):
+            with m.If(special[0]):
                 m.d.comb += multiplier.a.eq(special_float(special))
         return multiplier
