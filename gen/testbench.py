@@ -13,6 +13,9 @@ from .vectors import Vectors
 
 _SEED = 2411_16158
 
+_STUBBORN = 3
+"""Of so many tiles one waits at the output until nothing moves."""
+
 
 def testbench(config: Config) -> str:
     """Returns Verilog (IEEE 1364-2001) of a module `<name>_tb` that needs only the design's Verilog.
@@ -56,30 +59,33 @@ def testbench(config: Config) -> str:
         cycles=config.run_cycles(flow[0].k, tiles=len(flow)),
         flush=config.group_gap - 1,
         runs="".join(f"    {line};\n" for line in _runs(config, flow[0].k)),
+        cycle_of_tiles=_STUBBORN * config.rows,
+        shut_at=(_STUBBORN - 1) * config.rows,
+        still=2 * (config.drain_latency + config.group_gap),
         patience=100 * (config.drain_latency + config.group_gap),
         drain=config.drain_latency + config.group_gap,
     )
 
 
 def _runs(config: Config, k: int) -> Iterator[str]:
-    """Yields the calls of `play`: out beats, how late inputs and outputs are, cycles after reset, and whether
-    the output is ready only when it is valid. `k` is that of the flow tiles.
+    """Yields the calls of `play`: out beats, how late inputs and outputs are, cycles after reset, and the
+    output's manner. `k` is that of the flow tiles.
 
     Large arrays, which simulators take long over, play one tile where one will do.
     """
     large = is_large(config)
     tile, cycles = config.rows, config.run_cycles(k, tiles=1)
-    yield "play(FLOW_BEATS, 0, 0, FLUSH + 1, 0)"
+    yield "play(FLOW_BEATS, 0, 0, FLUSH + 1, USUAL)"
     yield "check_cycles(CYCLES)"
-    yield f"play({tile}, 0, 0, 0, 0)"
+    yield f"play({tile}, 0, 0, 0, USUAL)"
     yield f"check_cycles({cycles} + FLUSH)"
     if not large:
-        yield "play(FLOW_BEATS, 512, 512, 0, 0)"
+        yield "play(FLOW_BEATS, 512, 512, 0, USUAL)"
     # So that rows queue up behind the output, and tiles behind rows; it ends while results are read out.
     blocked = 1024 - min(512, 1024 * config.rows // (2 * config.tile_gap))
-    yield f"play(FLOW_BEATS - 1, 0, {blocked}, 0, 0)"
-    yield f"play({tile if large else 'FLOW_BEATS'}, 800, 0, 0, 1)"
-    yield "play(OUT_BEATS, 128, 128, 0, 0)"
+    yield f"play(FLOW_BEATS - 1, 0, {blocked}, 0, USUAL)"
+    yield f"play({tile if large else 'FLOW_BEATS'}, 800, 0, 0, PATIENT)"
+    yield f"play(OUT_BEATS, 128, 128, 0, {'USUAL' if large else 'STUBBORN'})"
 
 
 def _source(name: str, width: int, beats: list[int], seed: int) -> str:
@@ -147,7 +153,10 @@ module {name}_tb;
   reg running = 0;
   integer input_waits = 0; // how often of 1024 times a stream is late
   integer output_waits = 0;
-  reg patient = 0; // the output is ready only when it is valid
+  localparam USUAL = 0;
+  localparam PATIENT = 1; // the output is ready only when it is valid
+  localparam STUBBORN = 2; // of some tiles it is ready only when nothing has moved for long
+  integer manner = USUAL;
   integer place;
   integer cycle = 0;
   integer quiet = 0;
@@ -161,7 +170,9 @@ module {name}_tb;
   integer out_seed = 1;
   reg out_wait = 0;
   wire out_valid;
-  wire out_ready = running && !out_wait && (!patient || out_valid === 1'b1);
+  wire out_shut = manner == PATIENT ? out_valid !== 1'b1
+    : manner == STUBBORN && out_index % {cycle_of_tiles} == {shut_at} && quiet < {still};
+  wire out_ready = running && !out_wait && !out_shut;
   wire [{out_msb}:0] out_payload;
   reg held = 0;
   reg [{out_msb}:0] held_payload;
@@ -218,14 +229,14 @@ module {name}_tb;
   // Resets the design, amid a tile as a rule, and plays the beats from the first one to `last` out beats. All
   // that is not clocked changes at falling edges, so that no simulator sees a race.
   task play(input integer last, input integer inputs, input integer outputs, input integer rest,
-            input waiting);
+            input integer taking);
     begin
       rst = 1;
       @(negedge clk);
       rst = 0;
 {restart}
       out_index = 0; out_wait = 0; cycle = 0; quiet = 0; held = 0;
-      goal = last; input_waits = inputs; output_waits = outputs; patient = waiting;
+      goal = last; input_waits = inputs; output_waits = outputs; manner = taking;
       repeat (rest) @(negedge clk);
       running = 1;
       @(negedge running);

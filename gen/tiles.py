@@ -1,16 +1,24 @@
 """Which tiles a self-checking testbench plays: how long they are, and how many a simulator should take."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..spec.array import Config
+from ..spec.formats.numbers import IntFormat
 from ..spec.streams import streams
 from .vectors import Shape, Tile, Vectors
 
 _LARGE = 64
 """Elements above which simulators take long over an array; its testbench is shorter."""
+
+_KINDS = ("", "special_scales", "special_acts", "", "echo", "special_acts", "special_scales", "special_acts")
+_INTEGER_KINDS = ("", "special_scales", "", "", "echo", "special_scales", "", "")
+"""The kinds of the tiles of values, in turn."""
+
+_SMALL = 16
+"""Elements up to which simulators take little time even over elements with floating-point sums."""
 
 _FLOW_BEATS = 400
 """Beats of a flow tile at most, unless it is cut short."""
@@ -35,7 +43,7 @@ class _Budget:
     def of(cls, config: Config) -> "_Budget":
         elements = config.rows * config.cols
         large = is_large(config)
-        products = 3000 if config.scheme.name == "fp_mac" else 20000
+        products = 20_000 if config.scheme.name != "fp_mac" else 9000 if elements <= _SMALL else 3000
         cycles = min(30_000, max(800_000 // elements, (6 if large else 10) * config.tile_gap))
         if large:
             products, cycles = products // 2, cycles // 2
@@ -94,9 +102,10 @@ def value_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
     budget, rng = _Budget.of(config), vectors.rng
     for shape in _long_shapes(config):
         yield vectors.tile(shape)
+    kinds = _INTEGER_KINDS if isinstance(config.act_code, IntFormat) else _KINDS
     count = 0
     while budget.left:
-        shape = _shape(config, rng, budget, special=count % 4 == 1, echo=count % 8 == 4)
+        shape = _shape(config, rng, budget, kinds[count % len(kinds)])
         budget.take(config, shape)
         yield vectors.tile(shape)
         count += 1
@@ -118,13 +127,20 @@ def _long_shapes(config: Config) -> Iterator[Shape]:
                 yield Shape(config.group, active=config.group_beats, density=density, steady=True)
 
 
-def _shape(config: Config, rng: np.random.Generator, budget: _Budget, *, special: bool, echo: bool) -> Shape:
-    """Returns a shape that fits the budget: several groups where that is not dear, or one that is short."""
+def _shape(config: Config, rng: np.random.Generator, budget: _Budget, kind: str) -> Shape:
+    """Returns a shape that fits the budget: several groups where that is not dear, or one that is short.
+
+    kind: "", or the name of a property of the shape. As sums with infinities or NaN hide others, activations
+    that hold such come in one group as a rule.
+    """
     elements = config.rows * config.cols
     affordable = int(budget.cycles // 3 // max(config.group_beats, config.group_gap))
     whole = min(affordable, int(rng.integers(0, 7)))
+    if kind == "special_acts" and rng.random() < 0.8:
+        whole = 0
     short = int(rng.integers(1, min(config.group, 24 * config.lanes), endpoint=True))
     k = whole * config.group + (short if whole == 0 or rng.random() < 0.6 else 0)
     most = max(1, budget.products // (8 * elements * max(1, whole)))
     active = int(rng.choice([1, 2, 3, *[min(24, most)] * 3]))
-    return Shape(k, active=min(active, most), special=special, echo=echo)
+    shape = Shape(k, active=min(active, most))
+    return replace(shape, **{kind: True}) if kind else shape

@@ -14,7 +14,7 @@ from ..quant.golden import mpgemm
 from ..quant.matrix import QuantizedMatrix
 from ..quant.samples import activations, integers, weight_codes
 from ..spec.array import Config
-from ..spec.formats.numbers import FloatFormat, IntFormat
+from ..spec.formats.numbers import FP32, FloatFormat, IntFormat
 
 _OFFERS = 8
 """Weights of a group from which those are chosen that cancel best."""
@@ -43,7 +43,8 @@ class Shape:
     k: its inner dimension.
     active: beats of each group, at most, whose operands are not zero: the last one and those that come first.
     density: the part of rows, and of columns, whose operands are not zero in an active beat.
-    special: whether there may be infinities, NaN and other corners among the scales and activations.
+    special_acts: whether there may be infinities, NaN and other corners among the activations.
+    special_scales: whether there may be such among the scales.
     steady: whether every active beat holds the same extreme operands, which give the largest sums.
     echo: whether all groups hold the operands of the first one, and scales are powers of two, so that sums
         lie a bit beside powers of two.
@@ -53,10 +54,16 @@ class Shape:
     k: int
     active: int
     density: float = 1.0
-    special: bool = False
+    special_acts: bool = False
+    special_scales: bool = False
     steady: bool = False
     echo: bool = False
     boundary: bool = False
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether operands and scales may be chosen for what their sums are."""
+        return not (self.steady or self.special_acts or self.special_scales)
 
 
 class Vectors:
@@ -74,22 +81,19 @@ class Vectors:
         for start in range(0, shape.k, config.group):
             self._fill(a, q, start, shape)
         groups = config.matrix.groups(shape.k)
-        members = {"s": self._scales(groups, shape.special)}
+        members = {"s": self._scales(groups, shape.special_scales)}
         if config.matrix.has("z"):
-            extreme = self.rng.random((groups, config.cols)) < 0.3
-            ordinary, limits = (
-                weight_codes(self.rng, config, extreme.shape, corner) for corner in (False, True)
-            )
-            members["z"] = np.where(extreme, limits, ordinary)
+            members["z"] = self._zeros((groups, config.cols), shape.special_acts)
         if shape.boundary:
             apart = np.where(np.arange(groups) % 2, -0.75, 1).astype(members["s"].dtype)
             members["s"] = np.repeat(apart[:, None], config.cols, axis=1)
         elif shape.echo:
             self._echo(a, q, members)
-        elif groups > 1 and self.rng.random() < 0.5 and not (shape.steady or shape.special):
+        elif groups > 1 and shape.ordinary and self.rng.random() < 0.5:
             self._cancel(a, q, members)
-        t = self._tokens(shape.special) if config.row_members else None
-        return Tile(a, QuantizedMatrix(config.matrix, q, members), t)
+        weights = QuantizedMatrix(config.matrix, q, members)
+        t = self._tokens(a, weights, shape.special_scales) if config.row_members else None
+        return Tile(a, weights, t)
 
     def _fill(self, a: np.ndarray, q: np.ndarray, start: int, shape: Shape) -> None:
         """Draws the operands of the group that begins at `start`."""
@@ -107,7 +111,7 @@ class Vectors:
             acts = np.repeat(self._steady(config.act_code, config.rows)[:, None], count, axis=1)
             weights = np.repeat(self._steady(config.weight_code, config.cols)[None, :], count, axis=0)
         else:
-            acts = np.concatenate([self._acts(count, shape.special) for _ in range(config.rows)])
+            acts = np.concatenate([self._acts(count, shape.special_acts) for _ in range(config.rows)])
             weights = np.stack([self._weights(count) for _ in range(config.cols)], axis=1)
         beat = np.searchsorted(chosen, lanes // config.lanes)
         if shape.steady:
@@ -124,11 +128,22 @@ class Vectors:
         kind = rng.random()
         if isinstance(form, IntFormat):
             return self._integers(form, count, kind)[None]
-        if special and kind < 0.4:
+        if special and kind < 0.1:
             return activations(rng, (1, count), config, extreme=True)
+        if special and kind < 0.5 and form.specials:  # one infinity or NaN among small numbers
+            acts = self._floats(form, (1, count), 0, form.bias)
+            alone = codec(form).decode(np.array([form.specials[-1 if kind < 0.42 else 0]]))
+            acts[0, rng.integers(count)] = alone[0] * rng.choice([-1, 1])
+            return acts
         if kind < 0.1:
             return np.zeros((1, count), codec(form).dtype)
         span = form.field_max
+        if config.scheme.name == "fp_mac" and kind > 0.8:  # a large one, then some that are lost bit by bit
+            high = int(rng.integers(span // 2, span, endpoint=True))
+            low = max(0, high - (FP32.fraction_bits - form.fraction_bits) - 2)
+            acts = self._floats(form, (1, count), low, min(low + 4, span))
+            acts[:, 0] = self._floats(form, (1, 1), high, high)[:, 0]
+            return acts
         if kind < 0.5:  # about 1
             low, high = form.bias - min(8, form.bias), form.bias + 3
         elif kind < 0.8:  # within some places, anywhere
@@ -206,16 +221,30 @@ class Vectors:
             columns.append(near)
         return np.stack(columns, axis=1)
 
-    def _tokens(self, special: bool) -> np.ndarray:
-        """Returns token scales [rows]: about 1, anywhere, or at either end of the range."""
+    def _zeros(self, shape: tuple[int, int], special: bool) -> np.ndarray:
+        """Returns zero points: of any value, extreme, or where infinities are about, often zero."""
+        config, rng = self.config, self.rng
+        extreme = rng.random(shape) < 0.3
+        ordinary, limits = (weight_codes(rng, config, shape, corner) for corner in (False, True))
+        zeros = np.where(extreme, limits, ordinary)
+        return np.where(rng.random(shape) < 0.4, 0, zeros) if special else zeros
+
+    def _tokens(self, a: np.ndarray, weights: QuantizedMatrix, special: bool) -> np.ndarray:
+        """Returns token scales [rows]: aimed at a result, about 1, anywhere, or at the ends of the range."""
         (member,), rng = self.config.row_members, self.rng
         form = member.format
         assert isinstance(form, FloatFormat)
+        unscaled = replace(self.config, out_format="fp32", token_scale=False)
+        results = mpgemm(a, weights, config=unscaled)
         rows = []
-        for _ in range(self.config.rows):
+        for result in results:
             kind = rng.random()
             if special and kind < 0.4:
                 rows.append(self._corners(form, (1,)))
+                continue
+            aimed = self._aimed(float(rng.choice(result))) if kind > 0.6 else None
+            if aimed is not None:
+                rows.append(np.array([aimed], codec(form).dtype))
                 continue
             low, high = form.bias - 30, form.bias + 20
             if kind < 0.2:
@@ -226,6 +255,32 @@ class Vectors:
                 low, high = form.field_max - 24, form.field_max
             rows.append(self._floats(form, (1,), low, high))
         return np.concatenate(rows)
+
+    def _aimed(self, result: float) -> np.float32 | None:
+        """Returns a scale that takes `result` close to a tie of the output's format, or among its subnormal
+        numbers; None if there is none.
+
+        Of several such scales the first is taken by which the tie comes about by rounding to FP32 alone.
+        """
+        rng, out = self.rng, self.config.out
+        if not np.isfinite(result) or result == 0:
+            return None
+        form = FP32 if rng.random() < 0.3 else out
+        bits = form.fraction_bits
+        normal = rng.random(16) < 0.7
+        fields = np.where(normal, rng.integers(1, form.field_max, 16), 1)
+        fraction = rng.integers(0, 1 << bits, 16)
+        fraction = np.where(normal, fraction | 1 << bits, fraction >> rng.integers(0, bits, 16))
+        ties = np.ldexp(2.0 * fraction + 1, fields - form.bias - bits - 1)
+        with np.errstate(all="ignore"):
+            scales = (ties / result).astype(np.float32)
+        scales = scales[np.isfinite(scales) & (scales != 0)]
+        products = scales.astype(float) * result
+        rounded = np.isin(products.astype(np.float32), ties) & ~np.isin(products, ties)
+        for chosen in (scales[rounded], scales):
+            if chosen.size:
+                return chosen[0] * np.float32(rng.choice([-1, 1]))
+        return None
 
     def _echo(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray]) -> None:
         """Repeats the first group with scales x, a fraction of x of about 2**-24, -x, and so on."""
