@@ -28,6 +28,7 @@ struct Options {
     double bytes_per_cycle;  // 0: no limit
     double back_pressure;    // chance of every ready, and of every new valid, to be low in a cycle
     uint32_t read_latency, write_latency, requests;
+    uint32_t patient;  // not 0: every ready waits for its valid
     const char* argument;  // such as "+name=1", which Verilog reads by $value$plusargs; may be null
 };
 

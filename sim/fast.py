@@ -40,6 +40,7 @@ class _Options(ctypes.Structure):
         ("read_latency", ctypes.c_uint32),
         ("write_latency", ctypes.c_uint32),
         ("requests", ctypes.c_uint32),
+        ("patient", ctypes.c_uint32),
         ("argument", ctypes.c_char_p),
     )
 
@@ -84,6 +85,7 @@ class SimulatedCore:
     requests: reads, and writes, that the memory takes before it has answered the first.
     back_pressure: chance, below 1, of every ready and every new valid of the memory to be low in a cycle,
         drawn from `seed`; where it is not 0, register accesses wait at random too.
+    patient: every ready of the memory is low until its valid is high, as AXI allows.
     trace: a VCD file to write all signals to, up to `close`.
     verilog: of a module `config.name` with a core's ports, in place of the core that `config` describes.
     argument: an argument such as "+name=1", which the Verilog may read by $value$plusargs. With one, no
@@ -107,6 +109,7 @@ class SimulatedCore:
         bytes_per_cycle: float | None = None,
         requests: int = 16,
         back_pressure: float = 0.0,
+        patient: bool = False,
         seed: int = 0,
         trace: Path | None = None,
         verilog: str | None = None,
@@ -148,6 +151,7 @@ class SimulatedCore:
             latency,
             write_latency,
             requests,
+            patient,
             argument.encode() if argument else None,
         )
         model = self._library.mixpe_create(self.memory.ctypes.data, ctypes.byref(options))

@@ -57,8 +57,10 @@ public:
     void drive() {
         drive_data();
         drive_answers();
-        top_.m_axi_arready = reads_.size() < options_.requests && !stalls();
-        top_.m_axi_awready = writes_.size() + answers_.size() < options_.requests && !stalls();
+        top_.m_axi_arready = reads_.size() < options_.requests && !stalls() &&
+            invited(top_.m_axi_arvalid, top_.m_axi_arready);
+        top_.m_axi_awready = writes_.size() + answers_.size() < options_.requests && !stalls() &&
+            invited(top_.m_axi_awvalid, top_.m_axi_awready);
     }
 
 private:
@@ -104,6 +106,8 @@ private:
 
     static constexpr unsigned log2_of(uint64_t n) { return n == 1 ? 0 : 1 + log2_of(n / 2); }
 
+    // Whether a ready may be high in the next cycle: a patient memory's, where its valid waits.
+    bool invited(bool valid, bool ready) const { return !options_.patient || (valid && !ready); }
     bool stalls() { return random_.chance(options_.back_pressure); }
 
     // What the core asks for
@@ -217,7 +221,8 @@ private:
                 spend();
             }
         }
-        top_.m_axi_wready = words_.size() < WORDS_AHEAD && affords(1) && !stalls();
+        top_.m_axi_wready = words_.size() < WORDS_AHEAD && affords(1) && !stalls() &&
+            invited(top_.m_axi_wvalid, top_.m_axi_wready);
     }
 
     bool limited() const { return options_.bytes_per_cycle > 0; }

@@ -19,6 +19,10 @@ from verif.harness.core_soak import Soak
 _PER_MEMORY = 15
 """Random commands of a soak."""
 
+_MOST_BITS = 14
+_LONGEST = 150_000
+"""The bits of a count of tiles or groups, and the cycles, that a product with one large size may have."""
+
 _ALIGNED = (layout.ALIGNMENT - 1).bit_length()
 
 
@@ -33,6 +37,12 @@ def battery(design: Design, seed: int, commands: int) -> Iterator[str]:
         refusals,
         counters,
         products,
+        long_products,
+        all_lengths,
+        patient_memory,
+        slow_writes,
+        read_ahead,
+        starved_by_acts,
         full_queue,
         far_rows,
         boundaries,
@@ -55,7 +65,7 @@ def battery(design: Design, seed: int, commands: int) -> Iterator[str]:
 
 def counters(design: Design, rng: np.random.Generator) -> None:
     """Every cycle of a command counts, and no other; clearing clears; each is what the formulas say."""
-    config, array = design.config, design.config.array
+    array = design.config.array
     latency, write_latency = 7, 5
     with Bench(design, rng, latency=latency, write_latency=write_latency) as bench:
         for m, n, groups in (
@@ -66,17 +76,7 @@ def counters(design: Design, rng: np.random.Generator) -> None:
             k = groups * array.group
             bench.products.clear()
             before = _counted(bench)
-            took = bench.run(bench.products.product(m, k, n))
-            bench.products.check()
-            found = {name: value - before[name] for name, value in _counted(bench).items()}
-            # The first that counts follows the answer to SUBMIT; the interrupt rises behind the last.
-            assert found["CYCLES"] == took, f"{found['CYCLES']} of {took} cycles count"
-            assert found["BEATS"] == traffic.beats(m, k, n, config)
-            assert found["READ_BYTES"] == traffic.read_bytes(m, k, n, config)
-            assert found["WRITE_BYTES"] == traffic.write_bytes(m, n, config)
-            counted = found["BEATS"] + found["STALL_READ"] + found["STALL_ARRAY"]
-            drain = traffic.drain_cycles(m, n, config, write_latency=write_latency)
-            assert found["CYCLES"] == counted + traffic.setup_cycles(config) + drain
+            found = _run_counted(bench, m, k, n, write_latency)
         bench.core.run(100)
         assert _counted(bench)["CYCLES"] == sum([before["CYCLES"], found["CYCLES"]]), "an idle core counts"
         bench.write("CONTROL", register("CONTROL").pack(CLEAR_COUNTERS=1))
@@ -85,6 +85,23 @@ def counters(design: Design, rng: np.random.Generator) -> None:
 
 def _counted(bench: Bench) -> dict[str, int]:
     return {each.name: bench.read(each.name) for each in REGISTERS if each.access == "counter"}
+
+
+def _run_counted(bench: Bench, m: int, k: int, n: int, write_latency: int) -> dict[str, int]:
+    """Runs a product, and checks its results and what the counters add, which it returns."""
+    config, before = bench.config, _counted(bench)
+    took = bench.run(bench.products.product(m, k, n))
+    bench.products.check()
+    found = {name: value - before[name] for name, value in _counted(bench).items()}
+    # The first that counts follows the answer to SUBMIT; the interrupt rises behind the last.
+    assert found["CYCLES"] == took, f"{found['CYCLES']} of {took} cycles count"
+    assert found["BEATS"] == traffic.beats(m, k, n, config)
+    assert found["READ_BYTES"] == traffic.read_bytes(m, k, n, config)
+    assert found["WRITE_BYTES"] == traffic.write_bytes(m, n, config)
+    counted = found["BEATS"] + found["STALL_READ"] + found["STALL_ARRAY"]
+    drain = traffic.drain_cycles(m, n, config, write_latency=write_latency)
+    assert found["CYCLES"] == counted + traffic.setup_cycles(config) + drain
+    return found
 
 
 def products(design: Design, rng: np.random.Generator) -> None:
@@ -99,6 +116,85 @@ def products(design: Design, rng: np.random.Generator) -> None:
                 bench.products.clear()
                 bench.run(bench.products.product(m, k, n, extreme=bool(tag % 2)), tag)
                 bench.products.check()
+
+
+def long_products(design: Design, rng: np.random.Generator) -> None:
+    """Each size is large once, so that counts of words, columns and rows have many bits."""
+    config, array = design.config, design.config.array
+    with Bench(design, rng, latency=2, write_latency=2) as bench:
+        for size, tile in (("m", array.rows), ("k", array.group), ("n", array.cols)):
+            sizes = (tile << bits for bits in reversed(range(_MOST_BITS)))
+            shapes = ({"m": 1, "k": 1, "n": 1} | {size: most - int(rng.integers(0, tile))} for most in sizes)
+            shape = next(shape for shape in shapes if _is_cheap(*shape.values(), config))
+            bench.products.clear()
+            _run_counted(bench, *shape.values(), write_latency=2)
+
+
+def all_lengths(design: Design, rng: np.random.Generator) -> None:
+    """Activations of every number of words up to two bursts; rows and columns up to two tiles."""
+    config, array = design.config, design.config.array
+    with Bench(design, rng, latency=2, write_latency=2) as bench:
+        per_word = config.data_bits // layout.container_bits(array)
+        rows, cols = array.rows + 1, array.cols + 1
+        shapes = [(rows, words * per_word, cols) for words in range(1, 2 * config.burst + 3)]
+        shapes += [(m, 1, 1) for m in range(1, 2 * array.rows + 2)]
+        shapes += [(1, 1, n) for n in range(1, 2 * array.cols + 2)]
+        for tag, shape in enumerate(shapes):
+            if _is_cheap(*shape, config):
+                bench.products.clear()
+                bench.run(bench.products.product(*shape), tag)
+                bench.products.check()
+
+
+def patient_memory(design: Design, rng: np.random.Generator) -> None:
+    """A memory whose every ready waits for its valid."""
+    array = design.config.array
+    with Bench(design, rng, latency=3, patient=True) as bench:
+        bench.run(bench.products.product(array.rows + 1, 2 * array.group, 2 * array.cols))
+        bench.products.check()
+
+
+def slow_writes(design: Design, rng: np.random.Generator) -> None:
+    """Results wait for memory so long that all queues behind them are full."""
+    array = design.config.array
+    with Bench(design, rng, latency=2, write_latency=400, requests=1) as bench:
+        for tag, groups in enumerate((1, 5)):
+            bench.products.clear()
+            command = bench.products.product(array.rows, groups * array.group, 60 * array.cols)
+            bench.run(command, tag)
+            bench.products.check()
+
+
+def read_ahead(design: Design, rng: np.random.Generator) -> None:
+    """With a memory as fast as the bus, operands that need less are read ahead and lack at first only."""
+    config, array = design.config, design.config.array
+    groups = -(-8 * config.act_words * config.data_bits // (layout.act_beat_bits(array) * array.group_beats))
+    m, k, n = array.rows, groups * array.group, 2 * array.cols
+    with Bench(design, rng, latency=2, write_latency=2) as bench:
+        found = _run_counted(bench, m, k, n, write_latency=2)
+        words = found["READ_BYTES"] // config.word_bytes
+        if 3 * words < 2 * found["BEATS"]:
+            assert found["STALL_READ"] <= 6 * (config.burst + 8), f"of {found['CYCLES']} cycles"
+
+
+def starved_by_acts(design: Design, rng: np.random.Generator) -> None:
+    """Where memory is too slow for all operands, the array itself holds up no more of them than otherwise."""
+    config, array = design.config, design.config.array
+    shape = array.rows, 40 * array.group, 1
+    held = []
+    for limit in (None, config.word_bytes / 2, config.word_bytes / 8):
+        with Bench(design, rng, latency=2, bytes_per_cycle=limit) as bench:
+            bench.run(bench.products.product(*shape))
+            bench.products.check()
+            held.append(_counted(bench)["STALL_ARRAY"])
+    assert held[0] >= held[1] >= held[2], f"the array holds up {held}"
+
+
+def _is_cheap(m: int, k: int, n: int, config: CoreConfig) -> bool:
+    array = config.array
+    a_stride, o_stride = layout.act_stride(k, array), layout.out_stride(n, array)
+    taken = sum(layout.region_bytes(m, k, n, a_stride, o_stride, array).values())
+    return 2 * taken < MEMORY_BYTES and traffic.tiles(m, n, config) * array.tile_cycles(k) < _LONGEST
 
 
 def full_queue(design: Design, rng: np.random.Generator) -> None:
@@ -172,12 +268,21 @@ def giants(design: Design, rng: np.random.Generator) -> None:
                 elif place <= MEMORY_BYTES:
                     _is_done(bench, values)
         top = 1 << config.address_bits
-        for _ in range(40):
+        letters = layout.regions(array)
+        for _ in range(150):
             values = _ending_at(rng, top, config)
-            if values is not None:
-                response = bench.submit(values, 1)
-                assert response == OKAY, f"{values} is refused: {fields(bench.core, 'ERROR')}"
-                _abort(bench)
+            if values is None:
+                continue
+            response = bench.submit(values, 1)
+            assert response == OKAY, f"{values} is refused: {fields(bench.core, 'ERROR')}"
+            _abort(bench)
+            # A line further up, a region wraps.
+            for name in (f"{letter}_ADDRESS" for letter in letters):
+                if values[name] + layout.ALIGNMENT < top:
+                    changed = values | {name: values[name] + layout.ALIGNMENT}
+                    assert bench.submit(changed, 1) == SLVERR, f"{changed} is taken"
+                    assert fields(bench.core, "ERROR")["CODE"] == Error.RANGE
+                    bench.write("ERROR", ALL)
 
 
 def _is_done(bench: Bench, values: dict[str, int]) -> None:

@@ -38,6 +38,7 @@ def registers(design: Design, rng: np.random.Generator) -> None:
             for place, (each, word) in _PLACES.items():
                 expected = fixed.get(each.name, 0) >> WORD_BITS * word & ALL
                 assert made(core, reading(place)) == (OKAY, expected), f"{each.name} after reset"
+            _strobes(core, rng, held)
             for _ in range(60):
                 _overlapping(core, rng, fixed, held)
             if not pressure:
@@ -56,6 +57,22 @@ def _mask(each: Register, word: int) -> int:
     return bits >> WORD_BITS * word & ALL
 
 
+def _strobes(core: SimulatedCore, rng, held: dict[int, int]) -> None:
+    """Each register with each set of strobes keeps the bytes that are not written."""
+    for place in _WRITES:
+        for strobes in (15, *range(16)):
+            value = int(rng.integers(0, 1 << WORD_BITS))
+            _store(held, place, value, strobes)
+            assert made(core, writing(place, value, strobes))[0] == OKAY
+            assert made(core, reading(place)) == (OKAY, held[place]), f"{place:#x}, strobes {strobes:04b}"
+
+
+def _store(held: dict[int, int], place: int, value: int, strobes: int) -> None:
+    """Changes what the register at `place` holds, as a write does."""
+    lanes = sum(0xFF << 8 * byte for byte in range(4) if strobes >> byte & 1) & _mask(*_PLACES[place])
+    held[place] = held[place] & ~lanes | value & lanes
+
+
 def _overlapping(core: SimulatedCore, rng, fixed, held: dict[int, int]) -> None:
     """Writes here, reads there; `held`: what registers hold that software may write."""
     batch = []
@@ -68,10 +85,7 @@ def _overlapping(core: SimulatedCore, rng, fixed, held: dict[int, int]) -> None:
                 int(rng.choice([*touched])),
                 15 if rng.integers(0, 2) else int(rng.integers(0, 16)),
             )
-            each, word = _PLACES[place]
-            lanes = sum(0xFF << 8 * byte for byte in range(4) if strobes >> byte & 1)
-            lanes &= _mask(each, word)
-            held[place] = held[place] & ~lanes | value & lanes
+            _store(held, place, value, strobes)
             batch.append((writing(place + low, value, strobes), OKAY, value))
         elif kind < 5:
             place = int(rng.choice([*_FREE, *_BARRED]))

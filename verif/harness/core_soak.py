@@ -11,7 +11,7 @@ from mixpe.sim.fast import SimulatedCore
 from mixpe.spec import cycles as traffic
 from mixpe.spec import layout
 from mixpe.spec.core import CoreConfig
-from mixpe.spec.registers import Error
+from mixpe.spec.registers import TAG_BITS, Error
 
 MEMORY_BYTES = 1 << 19
 _PATIENCE = 50_000
@@ -74,6 +74,7 @@ class Soak:
 
     def batch(self, most: int) -> int:
         """Runs up to `most` commands, with one fate, and checks all memory. Returns how many."""
+        self._tag = int(self.rng.integers(0, 1 << TAG_BITS))
         self.products.clear()
         count = min(most, int(self.rng.integers(1, self.config.queue + 2)))
         for _ in range(count):

@@ -98,10 +98,22 @@ class Mutated:
     verilog: the text of the sound design. top: its top module.
     counts: how many mutants of the modules of each Yosys pattern, such as {"x_column*": 100}.
     seed: for `mutate`. folder: for all files; it exists and belongs to this object alone.
+    zeroed: whether proofs begin with zero in registers that have no power-up value. Their inputs are any, so
+        that a reset may come first.
     """
 
-    def __init__(self, verilog: str, top: str, counts: Mapping[str, int], seed: int, folder: Path):
+    def __init__(
+        self,
+        verilog: str,
+        top: str,
+        counts: Mapping[str, int],
+        seed: int,
+        folder: Path,
+        *,
+        zeroed: bool = False,
+    ):
         self.top = top
+        self._zeroed = zeroed
         self.folder = folder
         self._width = sum(counts.values()).bit_length()
         (folder / "sound.v").write_text(verilog, encoding="utf-8")
@@ -110,7 +122,7 @@ class Mutated:
 
     def _list(self, counts: Mapping[str, int], seed: int) -> list[Mutant]:
         """Chooses mutants, none twice."""
-        script, first, files = [_READ.format(file="sound.v", top=self.top)], 1, []
+        script, first, files = [self._sound], 1, []
         for index, (modules, count) in enumerate(counts.items()):
             files.append(f"list{index}")
             script.append(
@@ -135,13 +147,18 @@ class Mutated:
         return list(found.values())
 
     @property
+    def _sound(self) -> str:
+        """The script that reads the sound design."""
+        return _READ.format(file="sound.v", top=self.top)
+
+    @property
     def _faults(self) -> str:
         """The script that puts all mutants into the sound design."""
         control = f"mutate -ctrl {CONTROL} {self._width}"
         faults = [
             mutant.command.replace("mutate", f"{control} {mutant.number}", 1) for mutant in self.mutants
         ]
-        return "\n".join([_READ.format(file="sound.v", top=self.top), *faults, ""])
+        return "\n".join([self._sound, *faults, ""])
 
     def verilog(self) -> str:
         """Returns the netlist of all mutants, which obeys the plusarg; ports are the sound design's."""
@@ -161,7 +178,7 @@ class Mutated:
 
     def single(self, mutant: Mutant) -> str:
         """Returns the Verilog of one mutant alone, as a stranger would make it."""
-        script = f"{_READ.format(file='sound.v', top=self.top)}{mutant.command}\nwrite_verilog single.v\n"
+        script = f"{self._sound}{mutant.command}\nwrite_verilog single.v\n"
         run_yosys(script, self.folder, self.folder / "single.log")
         return (self.folder / "single.v").read_text(encoding="utf-8")
 
@@ -173,30 +190,34 @@ class Mutated:
         self._write(mutant, scope, powered_up=False)
         return _EQUAL in self._abc(f"cec -T {seconds} -C 1000000 sound.blif mutant.blif", 2 * seconds)
 
-    def always_equal(self, mutant: Mutant, scope: str, seconds: int = 60) -> bool:
+    def always_equal(
+        self, mutant: Mutant, scope: str, seconds: int = 60, care: Mapping[str, str] | None = None
+    ) -> bool:
         """Whether ABC proves, in about `seconds`, that the module `scope` for ever has the outputs of
         the sound one, whatever its inputs.
 
         Registers begin with their power-up values; those without one begin with any value, the same in both.
         Of the top's streams a payload counts while it is valid; of other modules nothing counts in the first
-        `SETTLING` cycles.
+        `SETTLING` cycles. An output bit that `care` names counts while the signal that it gives is high.
         """
         if mutant.of_clock:
             return False
-        self._write(mutant, scope, powered_up=True)
+        self._write(mutant, scope, powered_up=True, care=care)
         said = self._abc(
             "miter sound.blif mutant.blif; strash; scleanup; lcorr; scorr -F 1; scorr -F 2; scorr -F 4; "
-            f"print_stats; pdr -T {seconds}; print_status",
+            f"pdr -T {seconds}; print_status; sat",
             2 * seconds,
         )
         return bool(_PROVED.search(said))
 
-    def _write(self, mutant: Mutant, scope: str, *, powered_up: bool) -> None:
+    def _write(
+        self, mutant: Mutant, scope: str, *, powered_up: bool, care: Mapping[str, str] | None = None
+    ) -> None:
         """Writes the netlists without and with the fault, for ABC."""
         netlist = self._netlist(scope)
         if powered_up:
             netlist = _with_power_up(netlist)
-            netlist = _valid_only(netlist) if scope == self.top else _settled(netlist)
+            netlist = _valid_only(netlist) if scope == self.top else _settled(netlist, care or {})
         for name, number in (("sound", 0), ("mutant", mutant.number)):
             (self.folder / f"{name}.blif").write_text(self._fixed(netlist, number), encoding="utf-8")
 
@@ -205,7 +226,10 @@ class Mutated:
         if scope not in self._netlists:
             script = self._faults + _GATES.format(scope=scope, file="gates.blif")
             run_yosys(script, self.folder, self.folder / "gates.log")
-            self._netlists[scope] = (self.folder / "gates.blif").read_text(encoding="utf-8")
+            text = (self.folder / "gates.blif").read_text(encoding="utf-8")
+            if self._zeroed:
+                text = re.sub(r"^(\.latch .*) [23]$", r"\1 0", text, flags=re.MULTILINE)
+            self._netlists[scope] = text
         return self._netlists[scope]
 
     def _fixed(self, netlist: str, number: int) -> str:
@@ -264,14 +288,15 @@ def _valid_only(netlist: str) -> str:
     return _masked(lines, at, masks)
 
 
-def _settled(netlist: str) -> str:
-    """Makes all outputs low in the first `SETTLING` cycles."""
+def _settled(netlist: str, care: Mapping[str, str]) -> str:
+    """Makes all outputs low in the first `SETTLING` cycles, and those in `care` while others are low."""
     lines = netlist.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith(".outputs"))
     count = [f"settled${stage}" for stage in range(SETTLING + 1)]
     lines += [f".names {count[0]}", "1"]
     lines += [f".latch {before} {after} 0" for before, after in pairwise(count)]
-    return _masked(lines, at, dict.fromkeys(lines[at].split()[1:], count[-1]))
+    outputs = lines[at].split()[1:]
+    return _masked(lines, at, {name: f"{count[-1]} {care.get(name, count[-1])}" for name in outputs})
 
 
 def _masked(lines: list[str], at: int, masks: Mapping[str, str]) -> str:
@@ -279,5 +304,6 @@ def _masked(lines: list[str], at: int, masks: Mapping[str, str]) -> str:
     words = lines[at].split()
     lines[at] = " ".join(f"{word}$seen" if word in masks else word for word in words)
     for name, mask in masks.items():
-        lines += [f".names {name} {mask} {name}$seen", "11 1"]
+        ones = "1" * (1 + len(mask.split()))
+        lines += [f".names {name} {mask} {name}$seen", f"{ones} 1"]
     return "\n".join([*(line for line in lines if line != ".end"), ".end", ""])

@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from mixpe.spec.array import Config
-from verif.harness.array_mutants import Verdict, judge, make, reason, table
+from verif.harness.array_mutants import judge, make, reason
+from verif.harness.verdicts import table, unknown
 
 SHAPE = {"rows": 2, "cols": 2, "group": 6}
 INTEGERS = Config(name="ints", weight_signed=False, zero_point=True, token_scale=True, **SHAPE)
@@ -34,13 +35,11 @@ NIGHTLY: dict[str, tuple[Config, int, str]] = {
 }
 
 
-def tried(config: Config, count: int, seed: int, folder, modules: str = ".*", **options) -> list[Verdict]:
-    """Returns the verdicts on `count` mutants; prints those that live without a known reason."""
+def tried(config: Config, count: int, seed: int, folder, modules: str = ".*", **options) -> list[str]:
+    """Returns the keys of those of `count` mutants that live without a known reason."""
     verdicts = judge(make(config, count, seed, folder, modules), config, **options)
-    print(table(verdicts))
-    unknown = [each for each in verdicts if each.fate == "alive" and reason(each.mutant) is None]
-    print("\n".join(each.mutant.key for each in unknown))
-    return unknown
+    print(table(verdicts, reason))
+    return unknown(verdicts, reason)
 
 
 def test_sample(tmp_path):
