@@ -13,8 +13,8 @@ from .vectors import Shape, Tile, Vectors
 _LARGE = 64
 """Elements above which simulators take long over an array; its testbench is shorter."""
 
-_KINDS = ("", "special_scales", "special_acts", "", "echo", "special_acts", "special_scales", "special_acts")
-_INTEGER_KINDS = ("", "special_scales", "", "", "echo", "special_scales", "", "")
+_KINDS = ("", "special_scales", "special_acts", "wide", "echo", "special_acts", "", "special_acts")
+_INTEGER_KINDS = ("", "special_scales", "wide", "", "echo", "special_scales", "wide", "")
 """The kinds of the tiles of values, in turn."""
 
 _SMALL = 16
@@ -134,6 +134,8 @@ def _shape(config: Config, rng: np.random.Generator, budget: _Budget, kind: str)
     that hold such come in one group as a rule.
     """
     elements = config.rows * config.cols
+    if kind == "wide" and config.scheme.name == "fp_mac":
+        kind = ""
     affordable = int(budget.cycles // 3 // max(config.group_beats, config.group_gap))
     whole = min(affordable, int(rng.integers(0, 7)))
     if kind == "special_acts" and rng.random() < 0.8:
@@ -141,6 +143,6 @@ def _shape(config: Config, rng: np.random.Generator, budget: _Budget, kind: str)
     short = int(rng.integers(1, min(config.group, 24 * config.lanes), endpoint=True))
     k = whole * config.group + (short if whole == 0 or rng.random() < 0.6 else 0)
     most = max(1, budget.products // (8 * elements * max(1, whole)))
-    active = int(rng.choice([1, 2, 3, *[min(24, most)] * 3]))
+    active = 24 if kind == "wide" else int(rng.choice([1, 2, 3, *[min(24, most)] * 3]))
     shape = Shape(k, active=min(active, most))
     return replace(shape, **{kind: True}) if kind else shape

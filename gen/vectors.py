@@ -46,6 +46,8 @@ class Shape:
     special_acts: whether there may be infinities, NaN and other corners among the activations.
     special_scales: whether there may be such among the scales.
     steady: whether every active beat holds the same extreme operands, which give the largest sums.
+    wide: whether the operands of a row, and of a column, are large and of one sign, so that sums have many
+        significant bits.
     echo: whether all groups hold the operands of the first one, and scales are powers of two, so that sums
         lie a bit beside powers of two.
     boundary: whether scales are such that an operand counted to the wrong group shows.
@@ -57,6 +59,7 @@ class Shape:
     special_acts: bool = False
     special_scales: bool = False
     steady: bool = False
+    wide: bool = False
     echo: bool = False
     boundary: bool = False
 
@@ -90,7 +93,7 @@ class Vectors:
         elif shape.echo:
             self._echo(a, q, members)
         elif groups > 1 and shape.ordinary and self.rng.random() < 0.5:
-            self._cancel(a, q, members)
+            self._aim_sums(a, q, members)
         weights = QuantizedMatrix(config.matrix, q, members)
         t = self._tokens(a, weights, shape.special_scales) if config.row_members else None
         return Tile(a, weights, t)
@@ -110,6 +113,9 @@ class Vectors:
         if shape.steady:
             acts = np.repeat(self._steady(config.act_code, config.rows)[:, None], count, axis=1)
             weights = np.repeat(self._steady(config.weight_code, config.cols)[None, :], count, axis=0)
+        elif shape.wide:
+            acts = np.stack([self._wide(config.act_code, count) for _ in range(config.rows)])
+            weights = np.stack([self._wide(config.weight_code, count) for _ in range(config.cols)], axis=1)
         else:
             acts = np.concatenate([self._acts(count, shape.special_acts) for _ in range(config.rows)])
             weights = np.stack([self._weights(count) for _ in range(config.cols)], axis=1)
@@ -174,6 +180,16 @@ class Vectors:
         near = rng.integers(0, max(2, form.max // 8), count)
         return form.min + near if form.signed and kind < 0.8 else form.max - near
 
+    def _wide(self, form: IntFormat | FloatFormat, count: int) -> np.ndarray:
+        """Returns numbers of one sign, of half the largest magnitude and more."""
+        rng, negative = self.rng, bool(self.rng.integers(2))
+        if isinstance(form, IntFormat):
+            most = -form.min if negative and form.signed else form.max
+            values = most - rng.integers(0, most // 2, count, endpoint=True)
+            return (-values if negative and form.signed else values).astype(codec(form).dtype)
+        codes = form.largest - rng.integers(0, 1 << form.fraction_bits, count)
+        return codec(form).decode(codes | negative << (form.bits - 1))
+
     def _steady(self, form: IntFormat | FloatFormat, count: int) -> np.ndarray:
         """Returns numbers of large magnitude."""
         if isinstance(form, IntFormat):
@@ -187,8 +203,10 @@ class Vectors:
         field = rng.integers(low, high, shape, endpoint=True)
         fraction = rng.integers(0, 1 << bits, shape)
         few = (fraction & -(1 << max(0, bits - 2))) | (rng.integers(0, 4, shape) == 0)
+        alone = (1 << bits >> rng.integers(0, bits + 1, shape)) & ((1 << bits) - 1)
         ones = ((1 << bits) - 1) & ~(fraction & fraction >> 1 & 3)
-        fraction = np.choose(rng.choice(3, shape, p=(0.5, 0.4, 0.1)), (fraction, few, ones))
+        kind = rng.choice(4, shape, p=(0.5, 0.2, 0.2, 0.1))
+        fraction = np.choose(kind, (fraction, few, alone, ones))
         codes = np.minimum(field << bits | fraction, form.largest)
         return codec(form).decode(codes | rng.integers(0, 2, shape) << (form.bits - 1))
 
@@ -302,22 +320,24 @@ class Vectors:
         sign[0::4], sign[2::4] = 0, 1
         members["s"][:] = codec(form).decode(fields << form.fraction_bits | sign << (form.bits - 1))
 
-    def _cancel(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray]) -> None:
-        """Makes groups all but cancel what the groups before them gave, in one row of every column.
+    def _aim_sums(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray]) -> None:
+        """Chooses scales, and among some weights, by what a result is before a group, in one row of a column.
 
-        The scale that does so best leaves a part in 2**12 of the result or less, by the weights; of several
-        weights those are taken that leave least. So the sum may have its leading one in any place.
+        Either the group all but cancels it: a part in 2**12 or less is left, so that the sum may have its
+        leading one in any place. Or it takes it close to the next power of two, and the next group beyond.
         """
         config, rng, scale = self.config, self.rng, codec(self.config.scale)
         group, columns = config.group, np.arange(config.cols)
         results = np.zeros((config.rows, config.cols), np.float32)
+        crossing = rng.random(config.cols) < 0.4
         for g in range(len(members["s"])):
             part = slice(g * group, (g + 1) * group)
             offers = [q[part], *(rng.permuted(q[part], axis=0) for _ in range(_OFFERS - 1))]
             sums = np.stack([self._sums(a[:, part], offer, members, g) for offer in offers])
+            goals = np.where(crossing, self._crossing(results, beyond=g % 2 == 0), 0)
             with np.errstate(all="ignore"):
-                wanted = np.clip(-results / sums, -65504, 65504).astype(scale.dtype)
-                left = np.abs((results + sums * wanted) / results)
+                wanted = np.clip((goals - results) / sums, -65504, 65504).astype(scale.dtype)
+                left = np.abs((results - goals + sums * wanted) / results)
             left[~np.isfinite(left) | (wanted == 0)] = np.inf
             offer, row = np.unravel_index(
                 left.reshape(-1, config.cols).argmin(axis=0), (len(offers), config.rows)
@@ -326,9 +346,34 @@ class Vectors:
             for column in columns[use]:
                 q[part, column] = offers[offer[column]][:, column]
             members["s"][g] = np.where(use, wanted[offer, row, columns], members["s"][g])
+            for column in columns[~use]:
+                members["s"][g, column] = self._tie(rng.choice(sums[0, :, column]), members["s"][g, column])
             with np.errstate(all="ignore"):
                 now = np.where(use, sums[offer, :, columns].T, sums[0])
                 results = (results + now * members["s"][g]).astype(np.float32)
+
+    def _crossing(self, results: np.ndarray, *, beyond: bool) -> np.ndarray:
+        """Returns numbers close to the powers of two above `results`: some below them, or some beyond."""
+        with np.errstate(all="ignore"):
+            power = np.exp2(np.floor(np.log2(np.abs(results.astype(float)))) + 1) * np.sign(results)
+        return power * (1 + 0.001 if beyond else 1 - np.exp2(-self.rng.uniform(3, 9, results.shape)))
+
+    def _tie(self, total: float, near: float) -> float:
+        """Returns a scale about `near` whose product with `total` lies halfway between two numbers of FP32,
+        the smaller of which is even; `near` if there is none."""
+        form = self.config.scale
+        code = int(codec(form).encode(np.array([near], codec(form).dtype))[0])
+        fraction, _ = np.frexp(total)
+        if not np.isfinite(total) or not total or not code >> form.fraction_bits & form.exponent_max:
+            return near
+        fractions = self.rng.permutation(1 << form.fraction_bits)
+        products = int(abs(fraction) * (1 << FP32.significand_bits)) * (fractions | 1 << form.fraction_bits)
+        below = np.frexp(products.astype(float))[1] - FP32.significand_bits
+        ties = (below > 0) & (products & ((2 << np.maximum(below, 0)) - 1) == 1 << np.maximum(below - 1, 0))
+        if not ties.any():
+            return near
+        code = code >> form.fraction_bits << form.fraction_bits | int(fractions[ties.argmax()])
+        return codec(form).decode(np.array([code]))[0]
 
     def _sums(self, a: np.ndarray, q: np.ndarray, members: dict[str, np.ndarray], g: int) -> np.ndarray:
         """Returns what the sums of group `g` are before they are scaled: float32 [rows, cols]."""

@@ -25,6 +25,9 @@ WRONG = (AssertionError, SimulationError, RegisterError)
 """What tells that a core is wrong."""
 
 
+LISTED: dict[str, str] = {}
+"""Why mutants that are neither killed nor proved may live, by their keys."""
+
 _BITS = re.compile(r"\.\w+\[(\d+)\].*? (?:const[01]|inv|cnot[01] (\d+))$")
 _COUNTS = ("loader", "buffer", "act_feed", "planner", "writer", "core")
 _REACHED = 11
@@ -33,6 +36,8 @@ _REACHED = 11
 
 def reason(mutant: Mutant) -> str | None:
     """Returns why a mutant that is neither killed nor proved equal may live; None if nothing is known."""
+    if mutant.key in LISTED:
+        return LISTED[mutant.key]
     found = _BITS.search(mutant.key)
     if not found or not mutant.module.rstrip("0123456789").endswith(_COUNTS):
         return None
@@ -105,12 +110,14 @@ def _tried(designs: list[Design], action, processes: int) -> Iterator[str | None
 
 
 def _proved(mutated: Mutated, mutant: Mutant) -> Verdict:
-    """Looks for a proof that the mutant's module does the same, one of those around it, or the whole core."""
+    """Looks for a proof that the mutant's module does the same, or one of those around it. The whole core takes
+    long: it is asked only of mutants that may not live."""
     scope = mutant.module.removeprefix("\\")
     fate = "equal"
-    while True:
+    while scope != mutated.top or reason(mutant) is None:
         if mutated.step_equal(mutant, scope, 5) or mutated.always_equal(mutant, scope, 10):
             return Verdict(mutant, fate, scope)
         if scope == mutated.top:
-            return Verdict(mutant, "alive")
+            break
         fate, scope = "unseen", scope.rpartition(".")[0] or mutated.top
+    return Verdict(mutant, "alive")
