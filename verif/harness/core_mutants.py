@@ -110,8 +110,10 @@ def _tried(designs: list[Design], action, processes: int) -> Iterator[str | None
 
 
 def _proved(mutated: Mutated, mutant: Mutant) -> Verdict:
-    """Looks for a proof that the mutant's module does the same, or one of those around it. The whole core takes
-    long: it is asked only of mutants that may not live."""
+    """Looks for a proof that the mutant's module does the same, or one of those around it.
+
+    The whole core takes long: it is asked only of mutants that may not live.
+    """
     scope = mutant.module.removeprefix("\\")
     fate = "equal"
     while scope != mutated.top or reason(mutant) is None:
