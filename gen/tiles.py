@@ -138,7 +138,7 @@ def _shape(config: Config, rng: np.random.Generator, budget: _Budget, kind: str)
         kind = ""
     affordable = int(budget.cycles // 3 // max(config.group_beats, config.group_gap))
     whole = min(affordable, int(rng.integers(0, 7)))
-    if kind == "special_acts" and rng.random() < 0.8:
+    if kind == "special_acts" and rng.random() < 0.6:
         whole = 0
     short = int(rng.integers(1, min(config.group, 24 * config.lanes), endpoint=True))
     k = whole * config.group + (short if whole == 0 or rng.random() < 0.6 else 0)

@@ -212,8 +212,9 @@ class RowAligner(Component):
         fraction, field, sign = _fields(code, form)
         parts = [named(m, field | ~field.any(), name=f"{name}_field")]
         if form.infinities:
-            infinite = named(m, field.all() & ~fraction.any(), name=f"{name}_infinite")
-            parts += [field.all() & fraction.any(), infinite & ~sign, infinite & sign]
+            # NaN counts as infinite, too: with it, nobody asks for infinities.
+            infinite = named(m, field.all(), name=f"{name}_infinite")
+            parts += [infinite & fraction.any(), infinite & ~sign, infinite & sign]
         elif form.nans:
             parts += [special_code(field, fraction, form)]
         return Cat(parts)

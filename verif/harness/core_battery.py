@@ -174,12 +174,17 @@ def read_ahead(design: Design, rng: np.random.Generator) -> None:
         found = _run_counted(bench, m, k, n, write_latency=2)
         words = found["READ_BYTES"] // config.word_bytes
         if 3 * words < 2 * found["BEATS"]:
-            assert found["STALL_READ"] <= 6 * (config.burst + 8), f"of {found['CYCLES']} cycles"
+            assert found["STALL_READ"] <= found["BEATS"] // 8, f"{found['STALL_READ']} cycles lack operands"
 
 
 def starved_by_acts(design: Design, rng: np.random.Generator) -> None:
-    """Where memory is too slow for all operands, the array itself holds up no more of them than otherwise."""
+    """Where memory is too slow for all operands, the array itself holds up no more of them than otherwise.
+
+    An aligner's activations go ahead: while others lack, it may be the array that waits for a group's end.
+    """
     config, array = design.config, design.config.array
+    if array.scheme.name == "aligned":
+        return
     shape = array.rows, 40 * array.group, 1
     held = []
     for limit in (None, config.word_bytes / 2, config.word_bytes / 8):
@@ -194,7 +199,7 @@ def _is_cheap(m: int, k: int, n: int, config: CoreConfig) -> bool:
     array = config.array
     a_stride, o_stride = layout.act_stride(k, array), layout.out_stride(n, array)
     taken = sum(layout.region_bytes(m, k, n, a_stride, o_stride, array).values())
-    return 2 * taken < MEMORY_BYTES and traffic.tiles(m, n, config) * array.tile_cycles(k) < _LONGEST
+    return 4 * taken < MEMORY_BYTES and traffic.tiles(m, n, config) * array.tile_cycles(k) < _LONGEST
 
 
 def full_queue(design: Design, rng: np.random.Generator) -> None:

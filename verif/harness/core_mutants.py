@@ -28,6 +28,10 @@ WRONG = (AssertionError, SimulationError, RegisterError)
 LISTED: dict[str, str] = {}
 """Why mutants that are neither killed nor proved may live, by their keys."""
 
+_COUNTERS = re.compile(
+    r"_registers (\$and\$\d+\.B\[0\] \(_108_\[0\]\) const0|\$ternary\$\d+\.S\[0\] \(_074_\[0\]\) const1"
+    r"|.*\.\w\[(?:3[2-9]|[456]\d)\] .*cnot[01] (?:3[2-9]|[456]\d))$"
+)
 _BITS = re.compile(r"\.\w+\[(\d+)\].*? (?:const[01]|inv|cnot[01] (\d+))$")
 _COUNTS = ("loader", "buffer", "act_feed", "planner", "writer", "core")
 _REACHED = 11
@@ -38,12 +42,14 @@ def reason(mutant: Mutant) -> str | None:
     """Returns why a mutant that is neither killed nor proved equal may live; None if nothing is known."""
     if mutant.key in LISTED:
         return LISTED[mutant.key]
+    if _COUNTERS.search(mutant.key):
+        return "the high half of a counter is 0 for 2**32 cycles"
     found = _BITS.search(mutant.key)
     if not found or not mutant.module.rstrip("0123456789").endswith(_COUNTS):
         return None
     if max(int(bit) for bit in found.groups() if bit) < _REACHED:
         return None
-    return "a high bit of a count: seen at the end of counts that take hours to go through"
+    return "it needs a high bit of a size, or of a count: seen in commands that take hours"
 
 
 def parts(config: CoreConfig, verilog: str) -> list[str]:

@@ -42,6 +42,9 @@ write_blif {file}
 """
 _OPTION = re.compile(r" -(mode|module|cell|port|portbit|ctrlbit|wire|wirebit|src) (\S+)")
 _CLOCKS = ("CLK", "WR_CLK", "RD_CLK", "clk")
+_PAYLOAD = re.compile(
+    r"(?P<stream>.+)__payload|(?P<channel>m_axi_(?:aw|ar|w|b|r)|s_axil_(?:aw|ar|w|b|r))[a-z]+"
+)
 _EQUAL = "Networks are equivalent"
 # By reachability; by `sat`, where sweeping has left nothing that is clocked.
 _PROVED = re.compile(r"^(?:Property proved|UNSATISFIABLE)", re.MULTILINE)
@@ -197,8 +200,8 @@ class Mutated:
         the sound one, whatever its inputs.
 
         Registers begin with their power-up values; those without one begin with any value, the same in both.
-        Of the top's streams a payload counts while it is valid; of other modules nothing counts in the first
-        `SETTLING` cycles. An output bit that `care` names counts while the signal that it gives is high.
+        Of streams and of AXI channels a payload counts while it is valid; of modules below the top nothing
+        counts in the first `SETTLING` cycles. An output bit that `care` names counts while the signal that it gives is high.
         """
         if mutant.of_clock:
             return False
@@ -276,27 +279,33 @@ def _powered_up(lines: list[str]) -> Iterator[str]:
 
 
 def _valid_only(netlist: str) -> str:
-    """Makes payloads of output streams all low while they are not valid."""
+    """Makes payloads of output streams and of AXI channels all low while they are not valid."""
     lines = netlist.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith(".outputs"))
-    outputs = lines[at].split()[1:]
-    masks = {
-        name: f"{stream}__valid"
-        for name in outputs
-        if (stream := name.partition("__payload")[0]) != name and f"{stream}__valid" in outputs
-    }
-    return _masked(lines, at, masks)
+    return _masked(lines, at, _valids(lines[at].split()[1:]))
+
+
+def _valids(outputs: list[str]) -> dict[str, str]:
+    """Returns, for the bits of payloads among outputs, which output says that they are valid."""
+    valids = {}
+    for name in outputs:
+        if found := _PAYLOAD.match(name):
+            valid = f"{found['stream']}__valid" if found["stream"] else f"{found['channel']}valid"
+            if valid in outputs and name != valid:
+                valids[name] = valid
+    return valids
 
 
 def _settled(netlist: str, care: Mapping[str, str]) -> str:
-    """Makes all outputs low in the first `SETTLING` cycles, and those in `care` while others are low."""
+    """Makes outputs low in the first `SETTLING` cycles, and while those are that say they count."""
     lines = netlist.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith(".outputs"))
     count = [f"settled${stage}" for stage in range(SETTLING + 1)]
     lines += [f".names {count[0]}", "1"]
     lines += [f".latch {before} {after} 0" for before, after in pairwise(count)]
     outputs = lines[at].split()[1:]
-    return _masked(lines, at, {name: f"{count[-1]} {care.get(name, count[-1])}" for name in outputs})
+    masks = {**_valids(outputs), **care}
+    return _masked(lines, at, {name: f"{count[-1]} {masks.get(name, count[-1])}" for name in outputs})
 
 
 def _masked(lines: list[str], at: int, masks: Mapping[str, str]) -> str:

@@ -39,7 +39,9 @@ def tried(config: Config, count: int, seed: int, folder, modules: str = ".*", **
     """Returns the keys of those of `count` mutants that live without a known reason."""
     verdicts = judge(make(config, count, seed, folder, modules), config, **options)
     print(table(verdicts, reason))
-    return unknown(verdicts, reason)
+    keys = unknown(verdicts, reason)
+    print("\n".join(keys))
+    return keys
 
 
 def test_sample(tmp_path):

@@ -22,7 +22,9 @@ def tried(config: CoreConfig, count: int, seed: int, folder, **options) -> list[
     """Returns the keys of those of `count` mutants that live without a known reason."""
     verdicts = judge(make(config, count, seed, folder), config, seeds=(seed,), **options)
     print(table(verdicts, reason))
-    return unknown(verdicts, reason)
+    keys = unknown(verdicts, reason)
+    print("\n".join(keys))
+    return keys
 
 
 def test_sample(tmp_path):
