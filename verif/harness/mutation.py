@@ -201,7 +201,8 @@ class Mutated:
 
         Registers begin with their power-up values; those without one begin with any value, the same in both.
         Of streams and of AXI channels a payload counts while it is valid; of modules below the top nothing
-        counts in the first `SETTLING` cycles. An output bit that `care` names counts while the signal that it gives is high.
+        counts in the first `SETTLING` cycles. An output bit that `care` names counts while the signal that it
+        gives is high.
         """
         if mutant.of_clock:
             return False
