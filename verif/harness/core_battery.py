@@ -124,10 +124,11 @@ def long_products(design: Design, rng: np.random.Generator) -> None:
     with Bench(design, rng, latency=2, write_latency=2) as bench:
         for size, tile in (("m", array.rows), ("k", array.group), ("n", array.cols)):
             sizes = (tile << bits for bits in reversed(range(_MOST_BITS)))
-            shapes = ({"m": 1, "k": 1, "n": 1} | {size: most - int(rng.integers(0, tile))} for most in sizes)
-            shape = next(shape for shape in shapes if _is_cheap(*shape.values(), config))
+            counts = (most - int(rng.integers(0, tile)) for most in sizes)
+            shapes = ({"m": (count, 1, 1), "k": (1, count, 1), "n": (1, 1, count)}[size] for count in counts)
+            m, k, n = next(shape for shape in shapes if _is_cheap(shape, config))
             bench.products.clear()
-            _run_counted(bench, *shape.values(), write_latency=2)
+            _run_counted(bench, m, k, n, write_latency=2)
 
 
 def all_lengths(design: Design, rng: np.random.Generator) -> None:
@@ -140,7 +141,7 @@ def all_lengths(design: Design, rng: np.random.Generator) -> None:
         shapes += [(m, 1, 1) for m in range(1, 2 * array.rows + 2)]
         shapes += [(1, 1, n) for n in range(1, 2 * array.cols + 2)]
         for tag, shape in enumerate(shapes):
-            if _is_cheap(*shape, config):
+            if _is_cheap(shape, config):
                 bench.products.clear()
                 bench.run(bench.products.product(*shape), tag)
                 bench.products.check()
@@ -195,7 +196,8 @@ def starved_by_acts(design: Design, rng: np.random.Generator) -> None:
     assert held[0] >= held[1] >= held[2], f"the array holds up {held}"
 
 
-def _is_cheap(m: int, k: int, n: int, config: CoreConfig) -> bool:
+def _is_cheap(shape: tuple[int, int, int], config: CoreConfig) -> bool:
+    m, k, n = shape
     array = config.array
     a_stride, o_stride = layout.act_stride(k, array), layout.out_stride(n, array)
     taken = sum(layout.region_bytes(m, k, n, a_stride, o_stride, array).values())

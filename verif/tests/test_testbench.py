@@ -172,7 +172,8 @@ def test_vectors_hold_what_rounds_and_what_is_special():
         name="mine", rows=2, cols=2, group=8, act_format="fp16", fp_scheme="fp_mac", token_scale=True
     )
     vectors = Vectors(config, seed=1)
-    tiles = [vectors.tile(Shape(16, active=3, special=True)) for _ in range(200)]
+    shape = Shape(16, active=3, special_acts=True, special_scales=True)
+    tiles = [vectors.tile(shape) for _ in range(200)]
     for numbers in (
         np.concatenate([tile.weights.groups["s"].ravel() for tile in tiles]),
         np.concatenate([tile.t for tile in tiles if tile.t is not None]),
