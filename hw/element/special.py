@@ -42,8 +42,8 @@ def special_sum(flags: Value, total: Value, zero: Value | int | None) -> Value:
 
     From bit 0 up the result says: infinite or NaN, negative, NaN. `flags` come from the row's group code:
     NaN, and, in formats with infinities, whether the group holds +infinity and -infinity, which with NaN are
-    any. `total`: P as elements leave it. `zero`: the signed zero point; None if there is none, and then S does
-    not count.
+    any. `total`: P as elements leave it. `zero`: the signed zero point; None if there is none, and then S
+    does not count.
     """
     nan = flags[0]
     if len(flags) == 1:
