@@ -37,7 +37,7 @@ _LISTED = (
     (r"s_axil_a[rw]prot", "nothing looks at AWPROT and ARPROT"),
     (r"m_axi_a[rw]id\[0\]\) const0", "every burst has the ID 0"),
     (
-        r"_act_feed (\$ternary.* \((_26_\[0\]|_038_\[\d+\])\)|.*\(rows_left|\$and.* \(o__valid\[0\]\)) ",
+        r"_act_feed .*\((_21_\[\d+\]|_26_\[0\]|_038_\[\d+\]|rows_left\[\d+\]|o__valid\[0\])\) ",
         "rows past M take part, which the writer, as it counts by itself, drops",
     ),
     (
