@@ -14,7 +14,7 @@ from .vectors import Vectors
 _SEED = 2411_16158
 
 _STUBBORN = 3
-"""Of so many tiles one waits at the output until nothing moves."""
+"""The last of so many tiles is held at the output until nothing moves."""
 
 
 def testbench(config: Config) -> str:

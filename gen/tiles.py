@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 import numpy as np
 
@@ -12,10 +13,6 @@ from .vectors import Shape, Tile, Vectors
 
 _LARGE = 64
 """Elements above which simulators take long over an array; its testbench is shorter."""
-
-_KINDS = ("", "special_scales", "special_acts", "wide", "echo", "special_acts", "", "special_acts")
-_INTEGER_KINDS = ("", "special_scales", "wide", "", "echo", "special_scales", "wide", "")
-"""The kinds of the tiles of values, in turn."""
 
 _SMALL = 16
 """Elements up to which simulators take little time even over elements with floating-point sums."""
@@ -28,6 +25,19 @@ _LONGEST_GROUP = 1 << 14
 
 _IDLE = 1 << 17
 """Element-cycles of a long group that is crossed."""
+
+_ORDINARY = Shape(1, active=1)
+_SCALES, _ACTS = replace(_ORDINARY, special_scales=True), replace(_ORDINARY, special_acts=True)
+_WIDE, _ECHO = replace(_ORDINARY, wide=True), replace(_ORDINARY, echo=True)
+
+_OF_INTEGERS = (_ORDINARY, _SCALES, _WIDE, _ORDINARY, _ECHO, _SCALES, _WIDE, _ORDINARY)
+"""Says what the tiles of values are like, in turn, where activations are integers."""
+
+_OF_FLOATS = (_ORDINARY, _SCALES, _ACTS, _WIDE, _ECHO, _ACTS, _ORDINARY, _ACTS)
+"""Says the same where activations are floating-point numbers, which are aligned."""
+
+_AS_THEY_ARE = tuple(_ORDINARY if like == _WIDE else like for like in _OF_FLOATS)
+"""Says the same where sums are floating-point numbers, which have many digits without wide operands."""
 
 
 @dataclass
@@ -102,13 +112,12 @@ def value_tiles(config: Config, vectors: Vectors) -> Iterator[Tile]:
     budget, rng = _Budget.of(config), vectors.rng
     for shape in _long_shapes(config):
         yield vectors.tile(shape)
-    kinds = _INTEGER_KINDS if isinstance(config.act_code, IntFormat) else _KINDS
-    count = 0
-    while budget.left:
-        shape = _shape(config, rng, budget, kinds[count % len(kinds)])
+    for like in cycle(_likes(config)):
+        if not budget.left:
+            break
+        shape = _shape(config, rng, budget, like)
         budget.take(config, shape)
         yield vectors.tile(shape)
-        count += 1
     yield vectors.tile(Shape(1, active=1))
 
 
@@ -127,22 +136,25 @@ def _long_shapes(config: Config) -> Iterator[Shape]:
                 yield Shape(config.group, active=config.group_beats, density=density, steady=True)
 
 
-def _shape(config: Config, rng: np.random.Generator, budget: _Budget, kind: str) -> Shape:
-    """Returns a shape that fits the budget: several groups where that is not dear, or one that is short.
+def _likes(config: Config) -> tuple[Shape, ...]:
+    """Returns what the tiles of values are like, in turn."""
+    if isinstance(config.act_code, IntFormat):
+        return _OF_INTEGERS
+    return _AS_THEY_ARE if config.scheme.name == "fp_mac" else _OF_FLOATS
 
-    kind: "", or the name of a property of the shape. As sums with infinities or NaN hide others, activations
-    that hold such come in one group as a rule.
+
+def _shape(config: Config, rng: np.random.Generator, budget: _Budget, like: Shape) -> Shape:
+    """Returns `like` in a size that fits the budget: several groups where that is not dear, or a short one.
+
+    As sums with infinities or NaN hide others, activations that hold such come in one group as a rule.
     """
     elements = config.rows * config.cols
-    if kind == "wide" and config.scheme.name == "fp_mac":
-        kind = ""
     affordable = int(budget.cycles // 3 // max(config.group_beats, config.group_gap))
     whole = min(affordable, int(rng.integers(0, 7)))
-    if kind == "special_acts" and rng.random() < 0.6:
+    if like.special_acts and rng.random() < 0.6:
         whole = 0
     short = int(rng.integers(1, min(config.group, 24 * config.lanes), endpoint=True))
     k = whole * config.group + (short if whole == 0 or rng.random() < 0.6 else 0)
     most = max(1, budget.products // (8 * elements * max(1, whole)))
-    active = 24 if kind == "wide" else int(rng.choice([1, 2, 3, *[min(24, most)] * 3]))
-    shape = Shape(k, active=min(active, most))
-    return replace(shape, **{kind: True}) if kind else shape
+    active = 24 if like.wide else int(rng.choice([1, 2, 3, *[min(24, most)] * 3]))
+    return replace(like, k=k, active=min(active, most))

@@ -10,34 +10,36 @@ from mixpe.gen.write import design_verilog
 from mixpe.hw.array.control import slots_port
 from mixpe.spec.array import Config
 from verif.harness.mutation import Mutant, Mutated
-from verif.harness.verdicts import Verdict
+from verif.harness.verdicts import Verdict, listed
 
 _RUN_SECONDS = 120
 """Processor time after which a run counts as endless: a fault may make a loop without a register."""
 
 
-LISTED: dict[str, str] = {
-    "ints_column_multiplier $reduce_or$246.Y[0] (_006_[0]) const0": (
-        "a sum of six products of at most 128 * 15 times a scale's 11 bits has 25 bits at most, so that no "
-        "bit is left below the one that decides the rounding"
+_LISTED = (
+    (
+        r"^ints_column_multiplier \$reduce_or\$246\.Y\[0\] .*const0$",
+        "a sum of six products times a scale has 25 bits at most: none is below the one that rounds",
     ),
-    "carry_drain $procdff$940.CLK[0] inv": (
-        "the last column's slot changes half a cycle early, when it has no row: groups end eight cycles apart"
+    (
+        r"^carry_drain \$procdff\$940\.CLK\[0\] inv$",
+        "the last column's slot changes early, when it has no row: groups end eight cycles apart",
     ),
-    "carry_drain $ternary$501.B[0] const1": (
-        "a row is written soon after each reset, before a tile's first group, which overwrites it"
+    (
+        r"^carry_drain \$ternary\$501\.B\[0\] const1$",
+        "a row is written soon after each reset, before a tile's first group, which overwrites it",
     ),
-}
-"""Why mutants that are neither killed nor proved may live, by their keys."""
-
-_UNKNOWN_ADDRESS = re.compile(r" results\.WR_EN\[\d+\] const1$")
+    (
+        r" results\.WR_EN\[\d+\] const1$",
+        "Yosys makes the address unknown while nothing is to be written; nothing is written there",
+    ),
+)
+"""Keys of mutants that may live, neither killed nor proved, as regular expressions, and why."""
 
 
 def reason(mutant: Mutant) -> str | None:
     """Returns why a mutant that is neither killed nor proved equal may live; None if nothing is known."""
-    if _UNKNOWN_ADDRESS.search(mutant.key):
-        return "Yosys makes the address unknown while nothing is to be written; nothing is written there"
-    return LISTED.get(mutant.key)
+    return listed(mutant, _LISTED)
 
 
 def make(config: Config, count: int, seed: int, folder: Path, modules: str = ".*") -> Mutated:

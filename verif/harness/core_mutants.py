@@ -19,7 +19,7 @@ from mixpe.synth.parts import CORE_PARTS
 from verif.harness.core_battery import battery
 from verif.harness.core_bench import Design
 from verif.harness.mutation import Mutant, Mutated
-from verif.harness.verdicts import Verdict
+from verif.harness.verdicts import Verdict, listed
 
 WRONG = (AssertionError, SimulationError, RegisterError)
 """What tells that a core is wrong."""
@@ -63,9 +63,8 @@ _REACHED = 11
 
 def reason(mutant: Mutant) -> str | None:
     """Returns why a mutant that is neither killed nor proved equal may live; None if nothing is known."""
-    for pattern, why in _LISTED:
-        if re.search(pattern, mutant.key):
-            return why
+    if why := listed(mutant, _LISTED):
+        return why
     found = _BITS.search(mutant.key)
     if not found or not mutant.module.rstrip("0123456789").endswith(_COUNTS):
         return None

@@ -1,5 +1,6 @@
 """What becomes of mutants, and the table of it."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,11 @@ class Verdict:
     mutant: Mutant
     fate: str
     why: str = ""
+
+
+def listed(mutant: Mutant, entries: Sequence[tuple[str, str]]) -> str | None:
+    """Returns what stands behind the first regular expression that the mutant's key matches, or None."""
+    return next((why for pattern, why in entries if re.search(pattern, mutant.key)), None)
 
 
 def unknown(verdicts: Sequence[Verdict], reason: Reason) -> list[str]:
