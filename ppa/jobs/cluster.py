@@ -96,12 +96,27 @@ def _client(scheduler: str, workers: int) -> Iterator[Client]:
         yield client
 
 
+class _Client(Client):
+    """Closes itself at once where it does not reach its scheduler.
+
+    Left to the garbage collector it may close amid another client's start, whose lock it waits for: in the
+    same thread, and so for ever.
+    """
+
+    def start(self, **options: Any) -> None:
+        try:
+            super().start(**options)
+        except BaseException:
+            self.close()
+            raise
+
+
 def _connected(scheduler: str) -> Client:
     """Returns a client of the scheduler at this address, with the certificates of Dask's own settings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # versions of packages that differ are looked at by the workers
-            return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+            return _Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"--scheduler {scheduler} cannot be reached: {reason}") from None

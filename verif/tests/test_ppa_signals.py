@@ -1,5 +1,6 @@
 """Interrupts and dead workers: nothing is lost, nothing is left behind, with workers here and elsewhere."""
 
+import gc
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from mixpe.ppa.jobs import cluster
 from mixpe.ppa.jobs.run import run_jobs
@@ -132,6 +134,20 @@ def test_a_scheduler_that_cannot_be_reached(address, fake, monkeypatch):
     assert time.monotonic() - start < 30
     assert str(error.value).startswith(f"--scheduler {address} cannot be reached: ")
     assert "\n" not in str(error.value)
+
+
+def test_a_client_that_reached_nothing_is_closed(fake, monkeypatch):
+    """One that the garbage collector closes may wait for ever, amid the start of the next one."""
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(UserError):
+            run_jobs([fake.job("a")], fake.measure, workers=None, scheduler="tls://127.0.0.1:1")
+        clients = [each for each in gc.get_objects() if isinstance(each, Client)]
+    finally:
+        gc.enable()
+    assert {client.status for client in clients} <= {"closed", "newly-created"}
 
 
 SCRIPT = """
