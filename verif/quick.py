@@ -15,10 +15,10 @@ QUICK: dict[str, tuple[str, ...]] = {
     ),
     "hw": (
         "test_equivalence.py::test_lanes",
-        "test_fp.py::test_units_match_numpy[icarus-quick]",
+        "test_fp.py::test_units_match_numpy[icarus]",
         "test_fp_mac.py::test_words_in_software",
         "test_matmul.py::test_matmul[3x5, unsigned only-icarus]",
-        "test_matmul.py::test_matmul[2x3, E4M3 exact, zero points-verilator]",
+        "test_matmul.py::test_matmul[2x3, E4M3 exact, zero points-icarus]",
         "test_matmul.py::test_matmul[2x2, E5M2 as it is, unsigned only-verilator]",
         "test_heap.py::test_digits_reach_the_floor",
         "test_recode.py",

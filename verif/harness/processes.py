@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 COMMAND = Path(sys.executable).with_name("mixpe")
 
@@ -71,26 +72,12 @@ def interrupted(
 
     group: sends it to the whole process group, as a terminal does. times: how often, a moment apart.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # one that is ignored is inherited
-    try:
-        process = subprocess.Popen(
-            [COMMAND, *arguments],
-            cwd=folder,
-            env=dict(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
-    with process:
+    with started([COMMAND, *arguments], folder, env=dict(variables)) as process:
         try:
             while not when(process.pid):
                 assert process.poll() is None, process.communicate()
                 time.sleep(0.01)
-            started = descendants(process.pid)
+            children = descendants(process.pid)
             for _ in range(times):
                 if process.poll() is not None:
                     break
@@ -99,7 +86,29 @@ def interrupted(
             out, err = process.communicate(timeout=_PATIENCE)
         finally:
             process.kill()
-    return Ended(process.returncode, out, err, [name for pid, name in started.items() if _name(pid) == name])
+    return Ended(process.returncode, out, err, [name for pid, name in children.items() if _name(pid) == name])
+
+
+def started(command: Sequence[str | Path], folder: Path, **options: Any) -> subprocess.Popen[str]:
+    """Starts a command in `folder`, in a session of its own, that heeds the signals of a terminal.
+
+    Signals that are ignored, as under `nohup` or in a shell's background, would be ignored there too.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)}
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -10,12 +10,10 @@ COMMANDS = 13
 """Of each run; all runs together must make a hundred and more, with random back-pressure."""
 
 RUNS = {
-    "icarus": [
-        "3x2, token scales across words",
+    "icarus": ["3x2, token scales across words"],
+    "verilator": [
         "2x3, one of everything, unsigned, 16-bit activations",
         "1x1, a beat for a group, pages as bursts",
-    ],
-    "verilator": [
         "4x3, ragged groups, zero points, FP16 results",
         "2x2, BF16 as it is",
         "4x4, FP16 aligned, zero points, token scales",

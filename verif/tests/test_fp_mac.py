@@ -159,6 +159,10 @@ def check(cases, simulator, folder):
         np.testing.assert_array_equal(sums[ends], case.expected, err_msg=case.name)
 
 
+IN_TESTS = (("icarus", 4), ("verilator", 1))
+"""Simulators and lanes that run each time; nightly, every simulator meets all lanes."""
+
+
 def cases_of(rng, lanes, count):
     cases = [int_case(rng, form, count, lanes) for form in (FP16, BF16, FP8_E4M3, FP8_E5M2)]
     cases += [int_case(rng, form, count, lanes, bits) for form in (FP16, BF16) for bits in (2, 3, 8)]
@@ -174,8 +178,14 @@ def cases_of(rng, lanes, count):
     return cases
 
 
-@pytest.mark.parametrize("lanes", [1, pytest.param(2, marks=pytest.mark.nightly), 4])
-@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize(
+    ("simulator", "lanes"),
+    [
+        pytest.param(simulator, lanes, marks=[] if (simulator, lanes) in IN_TESTS else pytest.mark.nightly)
+        for simulator in SIMULATORS
+        for lanes in (1, 2, 4)
+    ],
+)
 def test_groups(simulator, lanes, tmp_path):
     check(
         cases_of(np.random.default_rng(lanes), lanes, max(1, 3 // lanes) if simulator == "icarus" else 20),

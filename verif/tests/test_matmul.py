@@ -89,18 +89,21 @@ CONFIGS = {
 
 FLOATS = [name for name in named_configurations() if name.startswith("w4a16")]
 
-# Icarus takes most of a minute.
-LONG = {("16x16", "icarus")}
+BOTH = ("1x1", "4x3, booth", "4x3, FP16 aligned to 13 bits", "3x4, FP16 as it is")
+"""Arrays that run under both simulators each time; of the others, the large ones under Verilator, small ones
+under Icarus, and in nightly all under both."""
 
 
-@pytest.mark.parametrize(
-    ("name", "simulator"),
-    [
-        pytest.param(name, simulator, marks=[pytest.mark.nightly] * ((name, simulator) in LONG))
-        for simulator in SIMULATORS
-        for name in CONFIGS
-    ],
-)
+def runs():
+    """Yields every array with every simulator."""
+    for name, config in CONFIGS.items():
+        usual = "verilator" if config.rows * config.cols > 100 or config.scheme_name == "fp_mac" else "icarus"
+        for simulator in SIMULATORS:
+            marks = [] if simulator == usual or name in BOTH else [pytest.mark.nightly]
+            yield pytest.param(name, simulator, id=f"{name}-{simulator}", marks=marks)
+
+
+@pytest.mark.parametrize(("name", "simulator"), list(runs()))
 def test_matmul(name, simulator, tmp_path):
     config = CONFIGS[name]
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)

@@ -6,13 +6,14 @@ from mixpe.sim.cocotb.runner import simulate
 from verif.benches.pe_bank import bank_verilog
 
 
-# More lanes meet random pairs: 65536 of them to the power of the lanes are too many. Icarus takes minutes.
+# More lanes meet random pairs: 65536 of them to the power of the lanes are too many. Icarus takes minutes
+# over every pair.
 @pytest.mark.parametrize(
     ("simulator", "lanes", "every_pair"),
     [
         ("verilator", 1, True),
-        ("verilator", 4, False),
-        ("icarus", 1, False),
+        pytest.param("verilator", 4, False, marks=pytest.mark.nightly),
+        pytest.param("icarus", 1, False, marks=pytest.mark.nightly),
         ("icarus", 4, False),
         pytest.param("icarus", 1, True, marks=pytest.mark.nightly),
     ],

@@ -17,6 +17,7 @@ from distributed import Client
 from mixpe.ppa.jobs import cluster
 from mixpe.ppa.jobs.run import run_jobs
 from mixpe.spec.errors import UserError
+from verif.harness.processes import started
 from verif.samples.jobs import fake_jobs
 
 
@@ -183,14 +184,7 @@ def test_interrupt_ends_what_workers_elsewhere_do(tmp_path):
 def _interrupted(folder: Path, number: signal.Signals, scheduler: str) -> None:
     """Interrupts a run with two jobs under way: it says so, and none of its processes is left."""
     (folder / "script.py").write_text(SCRIPT)
-    with subprocess.Popen(
-        [sys.executable, "script.py", str(folder), scheduler],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with started([sys.executable, "script.py", str(folder), scheduler], folder) as process:
         try:
             pids = [int(_content(folder / f"started-{name}")) for name in "ab"]
             # As a terminal does: to all processes of the group.

@@ -60,7 +60,7 @@ def runs():
         yield pytest.param(ARRAYS[name], "verilator", id=f"{name}-verilator", marks=marks)
 
 
-@pytest.mark.parametrize(("config", "simulator"), runs())
+@pytest.mark.parametrize(("config", "simulator"), list(runs()))
 def test_arrays(config, simulator, tmp_path):
     simulate_matmul(config, design_verilog(config), simulator, tmp_path)
 

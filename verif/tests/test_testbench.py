@@ -121,7 +121,7 @@ def of_group(config: Config, group: int) -> str:
     return design_verilog(replace(config, group=group))
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4])
+@pytest.mark.parametrize("lanes", [1, pytest.param(2, marks=pytest.mark.nightly), 4])
 @pytest.mark.parametrize(
     "fields", [{}, {"act_format": "fp16", "align_bits": 11}, {"zero_point": True}], ids=str
 )
