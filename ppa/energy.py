@@ -18,7 +18,7 @@ _SLACK = 1.05
 # Parts of an array by the first module on an instance's path that matches; the rest is control.
 _PARTS = (
     (re.compile(r"^pe\d+$"), "PEs"),
-    (re.compile(r"^column\d+$"), "dequantizers"),
+    (re.compile(r"^(dequantizer|conversion)\d+$"), "dequantizers"),
     (re.compile(r"^(aligner|group_codes)$"), "aligner"),
     (re.compile(r"^(act_normal|weight_digits)\d+$"), "operand recoding"),
     (re.compile(r"^skew$"), "skew"),
@@ -26,7 +26,8 @@ _PARTS = (
 )
 ARRAY_PARTS = (
     "pe",
-    "column",
+    "dequantizer",
+    "conversion",
     "skew",
     "array",
     "pacer",

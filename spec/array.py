@@ -1,199 +1,120 @@
-"""The configuration of one design: its fields, and every width and latency derived from them.
+"""The configuration of one array: its shape, and every latency and cycle formula derived from its fields.
 
-The hardware, the golden model, the manifest and the documents read widths and latencies here.
+The hardware, the golden model, the manifest and the documents read widths (`mixpe.spec.widths`) and latencies
+here.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from .errors import UserError
-from .fields import DATAPATHS, Fields
-from .formats.inside import AccumulatorFormat, NormalFormat, ScaledDigits
-from .formats.matrix import MatrixFormat, Member
-from .formats.numbers import ACT_FORMATS, FP16, FP32, OUT_FORMATS, FloatFormat, IntFormat
-from .formats.weights import WEIGHT_FORMATS, WeightFormat
-from .schemes import SCHEMES, Scheme
+from .fields import DATAPATHS
+from .formats.matrix import Member
 from .stages import ADD_STAGES, CAST_STAGES, MULTIPLY_STAGES
+from .widths import MATRIX_FIELDS, Widths
 
-__all__ = ["DATAPATHS", "Config"]
+__all__ = ["DATAPATHS", "MATRIX_FIELDS", "Config"]
 
-MATRIX_FIELDS = ("weight_format", "weight_bits", "weight_signed", "zero_point", "group")
-"""The fields that `Config.matrix` depends on."""
+_USUAL_GROUP = 128
+"""Weights of a group, or of a K, for which dequantizers are shared where the group is longer still."""
+
+_MOST_SHARED = 16
+"""Columns that share a dequantizer at most, unless asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Fields):
-    """One mpGEMM array: formats, group size, shape and datapath (`Fields`), and what follows from them."""
+class Config(Widths):
+    """One mpGEMM array: formats, group size, shape and datapath (`Fields`), and what follows from them.
 
-    # Formats
+    Columns stand in banks of `bank_cols` neighbours, and rows in `segments` of `segment_rows`. A bank's part
+    of a segment has a dequantizer, which takes its sums one a cycle, row by row. So a group's sums take
+    `drain_items` cycles.
+    """
+
+    # How sums leave the array
 
     @cached_property
-    def matrix(self) -> MatrixFormat:
-        """The format of quantized weights, and the list of what belongs to each group of them."""
-        weight = WEIGHT_FORMATS.get(self.weight_format) or WeightFormat(
-            IntFormat(self.weight_bits, self.weight_signed)
+    def bank_cols(self) -> int:
+        """Columns that share a dequantizer."""
+        if self.share:
+            return self.share
+        shares = [count for count in range(2, min(self.cols, _MOST_SHARED) + 1) if self.cols % count == 0]
+        fitting = [count for count in shares if self._gap(self.rows, count) <= self._usual_beats]
+        return max(fitting, default=1)
+
+    @cached_property
+    def segments(self) -> int:
+        """Parts of a column that drain side by side: so many that the drain does not hold up usual groups."""
+        enough, segments = max(self._usual_beats, ADD_STAGES + 2), 1
+        while self.bank_cols == 1 and self.rows // segments > enough and self.rows % (2 * segments) == 0:
+            segments *= 2
+        return segments
+
+    @property
+    def banks(self) -> int:
+        """Banks of columns."""
+        return self.cols // self.bank_cols
+
+    @cached_property
+    def segment_rows(self) -> int:
+        """Rows that drain one after another."""
+        return self.rows // self.segments
+
+    @cached_property
+    def drain_items(self) -> int:
+        """Sums that a dequantizer takes of each group."""
+        return self.segment_rows * self.bank_cols
+
+    @cached_property
+    def lags(self) -> tuple[int, ...]:
+        """Cycles that each dequantizer lags behind the first: those of all banks, segment by segment."""
+        return tuple(
+            segment * self.segment_rows + bank * self.bank_cols
+            for segment in range(self.segments)
+            for bank in range(self.banks)
         )
-        members = [Member("s", "scale", self.scale, "scale s[g, n] of the group")]
-        if self.zero_point:
-            meaning = "zero point z[g, n] of the group, in the format of the weight codes"
-            members.append(Member("z", "zero", weight.code, meaning))
-        return MatrixFormat(weight, self.group, tuple(members))
 
     @property
-    def row_members(self) -> tuple[Member, ...]:
-        """What each row of the result has."""
-        return (Member("t", "token", FP32, "scale t[m] of the tile row"),) if self.token_scale else ()
+    def _usual_beats(self) -> int:
+        return -(-min(self.group, _USUAL_GROUP) // self.lanes)
 
-    @cached_property
-    def scheme(self) -> Scheme:
-        """How activations are multiplied and summed."""
-        return SCHEMES[self.scheme_name](self)
+    def _gap(self, rows: int, cols: int) -> int:
+        """Returns the least cycles between ends of groups for a dequantizer of so many rows and columns.
 
-    @property
-    def weight_code(self) -> IntFormat | FloatFormat:
-        """The format of weight codes outside the array."""
-        return self.matrix.weight.code
-
-    @property
-    def weight(self) -> IntFormat:
-        """The format of weights inside the array: always signed integers."""
-        return self.matrix.weight.integer
-
-    @property
-    def act_code(self) -> IntFormat | FloatFormat:
-        """The format of activations outside the array."""
-        return ACT_FORMATS.get(self.act_format) or IntFormat(self.act_bits)
-
-    @property
-    def act_float(self) -> FloatFormat:
-        """`act_code` where it is a floating-point format."""
-        return ACT_FORMATS[self.act_format]
-
-    @property
-    def scale(self) -> FloatFormat:
-        """The format of group scales."""
-        return FP16
-
-    @property
-    def out(self) -> FloatFormat:
-        """The format of the result."""
-        return OUT_FORMATS[self.out_format]
-
-    # Widths
-
-    @property
-    def act_wires(self) -> int:
-        """Wires of a row's activations in a cycle: all lanes, lane 0 lowest, and above them the wire that
-        tells of infinities, if the scheme has one."""
-        return self.lanes * self.lane_wires + self.has_infinities
-
-    # Widths that the scheme tells. It says how they come about; what it lacks is an `AttributeError`.
-
-    @property
-    def _scheme(self) -> Any:
-        return self.scheme
-
-    @property
-    def act(self) -> IntFormat:
-        """The format of integer or aligned activations inside the array."""
-        return self._scheme.act
-
-    @property
-    def act_limits(self) -> tuple[int, int]:
-        """The least and the greatest integer of an activation; aligned ones are symmetric."""
-        return self._scheme.act_limits
-
-    @property
-    def act_normal(self) -> NormalFormat:
-        """The format of activations inside an array of scheme "fp_mac"."""
-        return self._scheme.act_normal
-
-    @property
-    def align_offset(self) -> int:
-        """The place of an aligned integer's unit below a group's largest exponent field."""
-        return self._scheme.align_offset
-
-    @property
-    def carry_columns(self) -> tuple[int, ...]:
-        """Columns of P at which the accumulator keeps a carry apart, which the dequantizer adds."""
-        return self._scheme.carry_columns
-
-    @property
-    def corrected_bits(self) -> int:
-        """Width of C = P - z*S, the signed sum of a group after the zero point."""
-        return self._scheme.corrected_bits
-
-    @property
-    def drain_bits(self) -> int:
-        """Width of the word of P as it leaves a processing element."""
-        return self.scheme.drain_bits
-
-    @property
-    def float_row_sum(self) -> AccumulatorFormat:
-        """The format of S in an array of scheme "fp_mac"."""
-        return self._scheme.float_row_sum
-
-    @property
-    def float_sum(self) -> AccumulatorFormat:
-        """The format of P in an array of scheme "fp_mac"."""
-        return self._scheme.float_sum
-
-    @property
-    def group_code_bits(self) -> int:
-        """Width of what the dequantizer must know of a row's aligned group."""
-        return self.scheme.group_code_bits
-
-    @property
-    def has_infinities(self) -> bool:
-        """Whether a wire beside a row's activations says that its aligned group holds infinities or NaN."""
-        return self.scheme.has_infinities
-
-    @property
-    def lane_wires(self) -> int:
-        """Wires of an activation inside the array."""
-        return self.scheme.lane_wires
-
-    @property
-    def row_sum_bits(self) -> int:
-        """Width of the word of S as it leaves its row."""
-        return self.scheme.row_sum_bits
-
-    @property
-    def sum_bits(self) -> int:
-        """Width of P, the signed sum of products of a group: exact, it never wraps."""
-        return self._scheme.sum_bits
-
-    @property
-    def weight_digits(self) -> ScaledDigits:
-        """The format of weights inside an array of scheme "fp_mac"."""
-        return self._scheme.weight_digits
-
-    @property
-    def weight_wires(self) -> int:
-        """Wires of a weight inside the array: its bits, or its digits."""
-        return self.scheme.weight_wires
-
-    @property
-    def final_adder(self) -> str:
-        """What ends a bit heap (`mixpe.hw.arith.heap.BitHeap.total`)."""
-        return "plus" if self.target == "fpga" else self.adder
+        It takes a sum a cycle. Of each row, the new running sums are there before the old ones are read
+        again, and what belongs to the row is used before that of the next group comes.
+        """
+        follow = self.scheme.resolve_stages + (cols > 1) + (rows - 1) * (cols - 1)
+        return max(rows * cols, ADD_STAGES + cols + 1, follow)
 
     @property
     def row_index_bits(self) -> int:
+        """Width of the index of a tile's row."""
         return max(1, (self.rows - 1).bit_length())
 
     @property
+    def segment_row_bits(self) -> int:
+        """Width of the index of a row in its segment."""
+        return max(1, (self.segment_rows - 1).bit_length())
+
+    @property
+    def bank_col_bits(self) -> int:
+        """Width of the index of a column in its bank."""
+        return max(1, (self.bank_cols - 1).bit_length())
+
+    @property
     def scale_slot_bits(self) -> int:
+        """Width of the index of a slot for the members of a group."""
         return max(1, (self.scale_slots - 1).bit_length())
 
-    # Latencies, in cycles. Cycle 0 brings a group's last operands into the top; column j lags by j, row
-    # i by i.
+    # Latencies, in cycles. Cycle 0 brings a group's last operands into the top. Column j lags by j and row i
+    # by i up to the bus. Behind it, a dequantizer lags as `lags` says, and its sum n by n.
 
     @property
     def sum_latency(self) -> int:
-        """Until P stands in the dequantizer's register: operand, accumulator, bus, saved carries added."""
-        return 3 + self.scheme.resolve_stages
+        """Until P stands in the dequantizer's register: operand, accumulator, bus, the hold of a bank, saved
+        carries added."""
+        return 3 + (self.bank_cols > 1) + self.scheme.resolve_stages
 
     @property
     def corrected_latency(self) -> int:
@@ -216,18 +137,28 @@ class Config(Fields):
 
     @property
     def write_latency(self) -> int:
-        """Until the new Y is written to the column's memory."""
+        """Until the new Y is written to the dequantizer's memory."""
         return self.product_latency + ADD_STAGES
+
+    @property
+    def finish_latency(self) -> int:
+        """Until a tile's row 0 can be read; its row i can be i * `bank_cols` later."""
+        return self.write_latency + self.cols + self.read_wait
+
+    @property
+    def read_wait(self) -> int:
+        """Cycles that finished rows wait, so that reading them meets no reading of running sums."""
+        return int(self.bank_cols > 1 and (ADD_STAGES + 1) % self.bank_cols == 0)
 
     @property
     def output_latency(self) -> int:
         """Cycles from reading a row's Y until the row is valid on the output stream."""
-        return 1 + MULTIPLY_STAGES * len(self.row_members) + CAST_STAGES
+        return self.bank_cols + MULTIPLY_STAGES * len(self.row_members) + CAST_STAGES
 
     @property
     def drain_latency(self) -> int:
         """Cycles from a tile's last operands until its last row is on the output stream (never blocked)."""
-        return self.write_latency + (self.rows - 1) + (self.cols - 1) + 1 + self.output_latency
+        return self.finish_latency + (self.rows - 1) * self.bank_cols + self.output_latency
 
     # Throughput
 
@@ -236,23 +167,26 @@ class Config(Fields):
         """Input beats (cycles) of a whole group."""
         return -(-self.group // self.lanes)
 
-    @property
+    @cached_property
     def group_gap(self) -> int:
         """Least cycles from the end of a group to the end of the next one of the same tile.
 
-        A shorter group waits with bubbles: the drain needs a cycle per row, the running sum's loop
-        through the adder ADD_STAGES + 2. Up to a whole group's length the gap also covers the time a
+        A shorter group waits with bubbles: the drain needs a cycle for each of `drain_items`, the running
+        sum's loop those through the adder. Up to a whole group's length the gap also covers the time a
         group's scales are in use, which leaves one register per column for them.
         """
-        return max(self.rows, ADD_STAGES + 2, min(self.group_beats, self._scales_in_use))
+        least = self._gap(self.segment_rows, self.bank_cols)
+        return max(least, min(self.group_beats, self._scales_in_use))
 
     @property
     def tile_gap(self) -> int:
         """Least cycles from the end of a tile to the end of the next tile's first group.
 
-        The tile's last row has left the columns' memories before the next tile enters them.
+        With a dequantizer for each column, the tile's last row has left their memories before the next tile
+        enters them. In banks, its first row has, and sums are held until the others have.
         """
-        return self.write_latency + self.rows + self.cols
+        rows = self.rows - 1 if self.bank_cols == 1 else 0
+        return max(self.group_gap, self.finish_latency + rows + 1)
 
     @property
     def scale_slots(self) -> int:
@@ -262,7 +196,7 @@ class Config(Fields):
     @property
     def _scales_in_use(self) -> int:
         """Cycles from a group's last operands until its scales can be replaced."""
-        return self.rows + self.cols + self.scale_latency - 2
+        return self.scale_latency + self.lags[-1] + self.drain_items - 1
 
     def beats(self, k: int) -> list[int]:
         """Input beats of every group of a tile with inner dimension `k`; the last one may be shorter."""

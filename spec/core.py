@@ -9,7 +9,7 @@ from typing import Any
 from . import layout
 from .array import Config
 from .errors import UserError
-from .fields import check_name
+from .fields import LONGEST_NAME, check_name
 from .table import check_scheme, check_types, check_values, row, rows_of
 
 SIZE_BITS = 24
@@ -24,7 +24,7 @@ GROUP_BITS = 16
 _ENGINE = "_engine"
 """What the names of the array's modules add to the core's."""
 
-_LONGEST = 63 - len(_ENGINE)
+_LONGEST = LONGEST_NAME - len(_ENGINE)
 """Characters of a name."""
 
 _AXI = ("axi",)

@@ -99,13 +99,15 @@ def drain_cycles(
 ) -> int:
     """Returns the cycles behind a product's last operands, if the tile before is written by then."""
     array = config.array
-    rows = (m - 1) % array.rows + 1
+    rows, pace = (m - 1) % array.rows + 1, array.bank_cols
     time = row_words(n, config)[-1][0] * _word_cycles(config, bytes_per_cycle)
     # Behind the last row that counts come its answer, and the rows that are dropped.
     end = _row_taken(rows - 1, time, write_latency, config) + time + write_latency + 1
     if rows < array.rows:
-        end = max(end, _row_taken(rows, time, write_latency, config) + array.rows - rows)
-    return ceil(array.drain_latency - (array.rows - 1) + max(array.rows, end))
+        dropped = (array.rows - 1 - rows) * pace + 1
+        end = max(end, _row_taken(rows, time, write_latency, config) + dropped)
+    last = (array.rows - 1) * pace
+    return ceil(array.drain_latency - last + max(last + 1, end))
 
 
 @dataclass(frozen=True)
@@ -197,13 +199,22 @@ class _Product:
         array, config = self.array, self.config
         first = array.first_beats(self.k)
         others = array.tile_cycles(self.k) - max(first, array.tile_gap)
+        beats = list(islice(array.beats(self.k), 1, 2))
+        second = max(beats[0], array.group_gap) if beats else 0
 
         def interval(strip: int, words: int) -> float:
             """Returns the cycles from one tile to the next if a row of results is so many words."""
             rows, time = self._rows(strip), words * self.word
-            gap = array.write_latency + array.cols + self._read_out(rows, time)
+            last_read = array.finish_latency + self._read_out(rows, time)
             answers = (time + self.write_latency + 1) / config.outstanding
-            return max(max(first, gap) + others, rows * max(time, answers))
+            if array.bank_cols == 1:
+                tile = max(first, last_read) + others
+            else:
+                # The sums of the first group wait for the rows, and so does the end of the second.
+                first_read = last_read - 1 - (array.rows - 1) * array.bank_cols
+                held = first_read + array.group_gap + others - second
+                tile = max(max(first, array.tile_gap) + others, held if second else held / 2)
+            return max(tile, rows * max(time, answers))
 
         last = self.strips - 1
         cycles = sum(
@@ -220,13 +231,15 @@ class _Product:
 
     def _read_out(self, rows: int, time: float) -> int:
         """Returns the cycles to read a tile out of the array of which `rows` are written, in `time` each."""
-        # The last row is read when this one is taken; those between are on their way.
-        row = self.array.rows - 1 - self.array.output_latency
+        array, pace = self.array, self.array.bank_cols
+        last = (array.rows - 1) * pace
+        # The last row is read so many cycles behind the one that is taken then; others are on their way.
+        row, behind = divmod(last - array.output_latency, pace)
         if row < 0:
-            return self.array.rows
+            return last + 1
         taken = _row_taken(min(row, rows), time, self.write_latency, self.config)
-        taken += max(0, row - rows)  # dropped, one a cycle
-        return max(self.array.rows, ceil(taken) + self.array.output_latency + 1)
+        taken += max(0, row - rows) * pace  # dropped
+        return max(last, ceil(taken) + array.output_latency + behind) + 1
 
     def bus(self) -> float:
         """Returns the cycles in which the bus moves words."""
@@ -321,4 +334,4 @@ def _word_cycles(config: CoreConfig, bytes_per_cycle: float | None) -> float:
 def _row_taken(row: int, time: float, write_latency: int, config: CoreConfig) -> float:
     """Returns the cycle in which the writer takes a row of results, row 0 in cycle 0; each lasts `time`."""
     rounds, more = divmod(row, config.outstanding)
-    return max(row, row * time, rounds * (time + write_latency + 1) + more * time)
+    return max(row * config.array.bank_cols, row * time, rounds * (time + write_latency + 1) + more * time)

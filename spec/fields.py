@@ -23,10 +23,13 @@ LARGEST_GROUP = (1 << 24) - 1
 LARGEST_ALIGNED_GROUP = 1 << 14
 """The same for aligned activations: the array's edge holds a group of every row in memory."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+LONGEST_NAME = 80
+"""Characters of a design's name."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def check_name(name: str, longest: int = 63) -> None:
+def check_name(name: str, longest: int = LONGEST_NAME) -> None:
     """Raises `UserError` unless `name` can be that of Verilog modules and files."""
     if not _NAME.fullmatch(name) or len(name) > longest:
         raise UserError(
@@ -124,6 +127,14 @@ class Fields:
     lanes: int = row(
         1, "Sets the products that a processing element adds in a cycle.", choices=(1, 2, 4, 8), short="l{}"
     )
+    share: int = row(
+        0,
+        "Sets how many columns share a dequantizer, which then takes a group's sums one after another; it "
+        "must divide `cols`, and 0 means as many as cost no cycles for groups (or a K) of up to 128.",
+        limits=(1, 128),
+        zero=True,
+        short="share{}",
+    )
     datapath: str = row(
         "shift_add",
         "Chooses how a processing element multiplies and adds integers: `shift_add` is MixPE's, `multiplier` "
@@ -169,6 +180,7 @@ class Fields:
         check_values(self)
         self._check_group()
         self._check_adder()
+        self._check_share()
         if not self.name:
             object.__setattr__(self, "name", self._description)
         else:
@@ -237,6 +249,14 @@ class Fields:
             raise UserError(
                 "adder prefix goes with datapath bit_heap or booth, or fp_scheme fp_mac, and target asic, "
                 f"not with {self.datapath} and {self.target}"
+            )
+
+    def _check_share(self) -> None:
+        if self.share and self.cols % self.share:
+            divisors = [count for count in range(1, self.cols + 1) if self.cols % count == 0]
+            nearest = min(divisors, key=lambda count: abs(count - self.share))
+            raise UserError(
+                f"share must divide cols, which are {self.cols}, not {self.share}; the nearest is {nearest}"
             )
 
     @property

@@ -67,7 +67,8 @@ def _array_parts(config: Config, title: str) -> list[Part]:
         Part(f"{name}_row", "row of PEs", config.cols * lanes, macs),
         Part(f"{name}_array", "array", macs, macs),
         Part(f"{name}_aligner", "aligner", None, macs),
-        Part(f"{name}_column", "dequantizer", None, macs),
+        Part(f"{name}_dequantizer", "dequantizer", None, macs),
+        Part(f"{name}_conversion", "conversion of results", None, macs),
         Part(name, title, macs, macs),
     ]
 

@@ -256,24 +256,42 @@ def _fields(code: Value, form: FloatFormat) -> tuple[Value, Value, Value]:
 
 
 class GroupCodes(Component):
-    """Gives out the rows' group codes one after the other, as the rows drain.
+    """Gives out the rows' group codes one after the other, as the rows of each segment drain.
 
     Ports
     -----
     codes: in, `Config.group_code_bits` for each row: those of the group whose operands enter.
     group_end: in, 1, cycle t: that group ends.
-    code: out, `Config.group_code_bits`: row i's code in cycle t+1+i.
+    code: out, `Config.group_code_bits` for each segment: row i's code in cycle t+1+i.
     """
 
     def __init__(self, config: Config):
         self.config = config
         bits = config.group_code_bits
-        super().__init__({"codes": In(config.rows * bits), "group_end": In(1), "code": Out(bits)})
+        super().__init__(
+            {"codes": In(config.rows * bits), "group_end": In(1), "code": Out(config.segments * bits)}
+        )
 
     def elaborate(self, platform):
         m = Module()
-        bits = self.config.group_code_bits
-        line = Signal(len(self.codes), reset_less=True)
-        m.d.sync += line.eq(Mux(self.group_end, self.codes, line[bits:]))
-        m.d.comb += self.code.eq(line[:bits])
+        config, bits = self.config, self.config.group_code_bits
+        rows = config.segment_rows
+        for segment in range(config.segments):
+            # Its rows' turn comes `rows` cycles behind those above; until then a register keeps their codes.
+            codes = self.codes[segment * rows * bits : (segment + 1) * rows * bits]
+            when: Value = self.group_end
+            for step in range(segment):
+                kept = Signal.like(codes, name=f"kept{segment}_{step}", reset_less=True)
+                with m.If(when):
+                    m.d.sync += kept.eq(codes)
+                codes, when = kept, self._later(m, when, f"due{segment}_{step}")
+            line = Signal(rows * bits, name=f"line{segment}", reset_less=True)
+            m.d.sync += line.eq(Mux(when, codes, line[bits:]))
+            m.d.comb += self.code.word_select(segment, bits).eq(line[:bits])
         return m
+
+    def _later(self, m: Module, pulse: Value, name: str) -> Value:
+        """Returns `pulse` as many cycles later as a segment has rows."""
+        line = Signal(self.config.segment_rows, name=name)
+        m.d.sync += line.eq(Cat(pulse, line))
+        return line[-1]

@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from ...spec.array import Config
@@ -12,18 +12,24 @@ from ..ports import Component
 from .schemes import circuits
 
 
+def _buses(config: Config, rows: int) -> int:
+    """Returns how many buses a column of `rows` rows has: one for each segment of the array."""
+    return max(1, rows // config.segment_rows)
+
+
 def _array_ports(config: Config, rows: int) -> dict:
     """Ports of `rows` rows of the array."""
+    buses = _buses(config, rows)
     weights = config.cols * config.lanes * config.weight_wires
     ports = {
         "acts": In(rows * config.act_wires),
         "ends": In(rows),
         "weights": In(weights),
         "weights_out": Out(weights),
-        "sums": Out(config.cols * config.drain_bits),
+        "sums": Out(buses * config.cols * config.drain_bits),
     }
     if config.matrix.subtracts:
-        ports["row_sum"] = Out(circuits(config).row_sum_shape)
+        ports["row_sum"] = Out(buses * config.row_sum_bits)
     return ports
 
 
@@ -200,8 +206,8 @@ class SystolicArray(Component):
     those of row (column) 0; element (i, j) multiplies them in cycle t+i+j. A bubble is a zero operand.
 
     A group that ends with the operands of cycle t has the sum of element (i, j) on `sums[j]` in cycle
-    t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is the OR of its column,
-    so groups must end at least `rows` cycles apart (`Config.group_gap`).
+    t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is the OR of a segment of
+    its column, so groups must end at least `Config.segment_rows` cycles apart (`Config.group_gap`).
 
     An array is built of an upper and a lower half down to single rows: halves of equal size are one shared
     module, and OR buses are balanced trees.
@@ -216,8 +222,8 @@ class SystolicArray(Component):
     weights: in, for each column and lane what the scheme's elements take; `weights_out`: out, below the last
         row.
     ends: in, 1 for each row: the operands of the cycle before ended their group.
-    sums: out, `Config.drain_bits` for each column.
-    row_sum: out, only where something is subtracted.
+    sums: out, `Config.drain_bits` for each column, segment by segment.
+    row_sum: out, `Config.row_sum_bits` for each segment, only where something is subtracted.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None, *, rows: int | None = None):
@@ -233,7 +239,7 @@ class SystolicArray(Component):
         m.d.comb += [
             Cat(part.acts for part in parts).eq(self.acts),
             Cat(part.ends for part in parts).eq(self.ends),
-            self.sums.eq(reduce(or_, (part.sums for part in parts))),
+            self.sums.eq(self._joined([part.sums for part in parts])),
         ]
         weights = self.weights
         for part in parts:
@@ -241,8 +247,12 @@ class SystolicArray(Component):
             weights = part.weights_out
         m.d.comb += self.weights_out.eq(weights)
         if self.config.matrix.subtracts:
-            m.d.comb += self.row_sum.eq(reduce(or_, (part.row_sum for part in parts)))
+            m.d.comb += self.row_sum.eq(self._joined([part.row_sum for part in parts]))
         return m
+
+    def _joined(self, buses: list[Value]) -> Value:
+        """Returns the buses of both halves: side by side where each is a segment or more, else as one."""
+        return Cat(buses) if _buses(self.config, self.rows) > 1 else reduce(or_, buses)
 
     def _part(self, m: Module, name: str, rows: int):
         """Adds an array of `rows` rows: a `Row`, or again two halves; None for no rows."""

@@ -1,6 +1,6 @@
 """The top: operand streams in, result stream out."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
@@ -8,12 +8,14 @@ from ...spec.array import Config
 from ...spec.errors import check_type
 from ...spec.formats.numbers import FP32
 from ...spec.streams import streams
+from ..choose import chosen, words
 from ..modules import Modules, place
 from ..ports import Component, by_name
 from .beats import Beat
-from .control import DrainControl, Pacer, ReadOut, slots_port
-from .dequant import Column, slot_port
+from .control import DrainControl, Pacer, ReadOut, spread_ports
+from .dequant import Conversion, Dequantizer
 from .door import centred
+from .followers import Followers
 from .schemes import circuits
 from .systolic import Skew, SystolicArray
 
@@ -46,7 +48,8 @@ class Top(Component):
     Throughput is a beat a cycle. A group shorter than `Config.group_gap` cycles is followed by bubbles, and
     so is a tile whose first group is shorter than `Config.tile_gap`, which is what the drain of the tile
     before costs: nothing for longer groups. `Config.run_cycles` counts every cycle. Output that is not
-    taken holds up the end of the next tile's first group, never the array.
+    taken holds up the end of the next tile's first group, or of its second where dequantizers are shared,
+    never the array.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -74,21 +77,23 @@ class Top(Component):
         array = add("array", lambda: SystolicArray(config, modules))
         drain = add("drain", lambda: DrainControl(config))
         read_out = add("read_out", lambda: ReadOut(config))
-        columns = [
-            place(m, f"column{col}", lambda: Column(config), modules, f"{config.name}_column")
-            for col in range(config.cols)
+        dequantizers = [
+            place(
+                m, f"dequantizer{index}", lambda: Dequantizer(config), modules, f"{config.name}_dequantizer"
+            )
+            for index in range(len(config.lags))
+        ]
+        conversions = [
+            place(m, f"conversion{bank}", lambda: Conversion(config), modules, f"{config.name}_conversion")
+            for bank in range(config.banks)
         ]
 
         acts = self.circuits.acts(m, self.acts, pacer)
-        if acts.group_code is not None:
-            # A row's code is out a cycle before its sum is on the bus, and then follows it.
-            wait = config.scheme.resolve_stages + 1
-            self._follow(m, acts.group_code, wait, [column.group_code for column in columns], "group_code")
         m.d.comb += [
             pacer.operands.eq(acts.valid & self.weights.valid),
             pacer.last.eq(acts.last),
             pacer.scales.eq(self.scales.valid),
-            pacer.drained.eq(read_out.drained),
+            pacer.left.eq(read_out.left),
             self.weights.ready.eq(pacer.take),
             self.scales.ready.eq(pacer.group_end),
             # A bubble is all zeros: it adds nothing, and toggles little.
@@ -106,56 +111,69 @@ class Top(Component):
             self.out.valid.eq(read_out.valid),
             self.out.payload.last.eq(read_out.last),
         ]
-        self._connect_columns(m, pacer, array, drain, read_out, columns)
-        self._connect_row_sums(m, array, columns)
-        self._connect_slots(m, pacer, drain, columns)
-        self._connect_tokens(m, read_out, columns)
+        self._connect_dequantizers(m, pacer, array, drain, read_out, dequantizers)
+        if config.bank_cols > 1:
+            self._connect_banks(m, pacer, drain, read_out, dequantizers, conversions)
+        followers = Followers(m, config, drain)
+        if config.matrix.subtracts:
+            sums = words(array.row_sum, config.segments)
+            if self.circuits.row_sum_shape.signed:
+                sums = [each.as_signed() for each in sums]
+            resolved = [self.circuits.resolved_row_sum(m, each) for each in sums]
+            followers.follow(resolved, [each.row_sum for each in dequantizers], "row_sum")
+        if acts.group_code is not None:
+            codes = words(acts.group_code, config.segments)
+            followers.follow(codes, [each.group_code for each in dequantizers], "group_code", early=1)
+        self._connect_slots(m, pacer, drain, dequantizers)
+        self._connect_conversions(m, read_out, dequantizers, conversions)
+        self._connect_tokens(m, read_out, conversions)
         return m
 
-    def _connect_columns(self, m, pacer, array, drain, read_out, columns):
-        for column in columns:
+    def _connect_dequantizers(self, m, pacer, array, drain, read_out, dequantizers):
+        config = self.config
+        for index, each in enumerate(dequantizers):
+            segment, row = index // config.banks, read_out.row
+            taken = read_out.take
+            if config.segments > 1:
+                first = segment * config.segment_rows
+                row, inside = row - first, (row >= first) & (row < first + config.segment_rows)
+                taken &= inside
             m.d.comb += [
-                column.scale_write.eq(pacer.group_end),
-                column.advance.eq(read_out.advance),
-                column.out_row.eq(read_out.row),
+                each.scale_write.eq(pacer.group_end),
+                each.take.eq(taken),
+                each.out_row.eq(row[: config.segment_row_bits]),
             ]
         # Whole buses at once: Amaranth takes far longer over a slice for each column.
-        m.d.comb += [
-            Cat(column.sum for column in columns).eq(array.sums),
-            Cat(column.read_row for column in columns).eq(drain.read_rows),
-            Cat(column.first for column in columns).eq(drain.firsts),
-            Cat(column.write for column in columns).eq(drain.writes),
-            Cat(column.write_row for column in columns).eq(drain.write_rows),
-            self.out.payload.y.as_value().eq(Cat(column.out for column in columns)),
-        ]
-        for member in self.config.matrix.members:
+        m.d.comb += Cat(each.sums for each in dequantizers).eq(array.sums)
+        self._spread(m, drain, dequantizers)
+        for member in config.matrix.members:
             codes = self.scales.payload[member.symbol]
             # Zero points are weight codes, and are centred as these are.
-            weights = member.format == self.config.weight_code
+            weights = member.format == config.weight_code
             codes = self._centred(codes) if weights else codes.as_value()
-            m.d.comb += Cat(by_name(column)[member.name] for column in columns).eq(codes)
+            m.d.comb += Cat(by_name(each)[member.name] for each in dequantizers).eq(
+                codes.replicate(config.segments)
+            )
 
-    def _connect_row_sums(self, m, array, columns):
-        """Row sums follow their rows from column to column."""
-        if not self.config.matrix.subtracts:
-            return
-        row_sum = self.circuits.resolved_row_sum(m, array.row_sum)
-        wait = self.config.scheme.resolve_stages
-        self._follow(m, row_sum, wait, [column.row_sum for column in columns], "row_sum")
+    def _spread(self, m, drain, dequantizers):
+        """Connects what the drain control tells all dequantizers."""
+        for port in spread_ports(self.config):
+            m.d.comb += Cat(by_name(each)[port.removesuffix("s")] for each in dequantizers).eq(
+                by_name(drain)[port]
+            )
 
-    def _follow(self, m, value, wait, ports, name):
-        """Passes what belongs to a row from column to column, after `wait` cycles, to a port of each."""
-        for stage in range(wait):
-            passed = Signal.like(value, name=f"{name}_waiting{stage}", reset_less=True)
-            m.d.sync += passed.eq(value)
-            value = passed
-        for index, port in enumerate(ports):
-            passed = Signal.like(value, name=f"{name}{index}", reset_less=True)
-            m.d.sync += passed.eq(value)
-            m.d.comb += port.eq(passed)
-            value = passed
+    def _connect_banks(self, m, pacer, drain, read_out, dequantizers, conversions):
+        """Connects what only dequantizers of several columns have."""
+        m.d.comb += [
+            Cat(each.arrives for each in dequantizers).eq(drain.arrives),
+            Cat(each.arrive_rows for each in dequantizers).eq(drain.arrive_rows),
+            drain.rows_read.eq(read_out.row),
+            pacer.stalled.eq(drain.stalled),
+            read_out.free.eq(~drain.reads.any()),
+        ]
+        m.d.comb += [each.col.eq(read_out.col) for each in conversions]
 
-    def _connect_slots(self, m, pacer, drain, columns):
+    def _connect_slots(self, m, pacer, drain, dequantizers):
         config = self.config
         if config.scale_slots == 1:
             return
@@ -163,21 +181,38 @@ class Top(Component):
         with m.If(pacer.group_end):
             m.d.sync += slot.eq(Mux(slot == config.scale_slots - 1, 0, slot + 1))
         m.d.comb += drain.slot.eq(slot)
-        m.d.comb += [column.scale_write_slot.eq(slot) for column in columns]
-        for member in config.matrix.members:
-            slots = by_name(drain)[slots_port(member)]
-            m.d.comb += Cat(by_name(column)[slot_port(member)] for column in columns).eq(slots)
+        m.d.comb += [each.scale_write_slot.eq(slot) for each in dequantizers]
 
-    def _connect_tokens(self, m, read_out, columns):
+    def _connect_conversions(self, m, read_out, dequantizers, conversions):
+        config = self.config
+        results = [Cat(each.results for each in part) for part in _parts(dequantizers, config.banks)]
+        if config.segments > 1:
+            segment = Signal(range(config.segments))
+            with m.If(read_out.take):
+                firsts = range(config.segment_rows, config.rows, config.segment_rows)
+                m.d.sync += segment.eq(sum((read_out.row >= first for first in firsts), Const(0)))
+            results = [chosen(segment, results)]
+        m.d.comb += [
+            Cat(each.results for each in conversions).eq(results[0]),
+            self.out.payload.y.as_value().eq(Cat(each.out for each in conversions)),
+        ]
+        m.d.comb += [each.advance.eq(read_out.advance) for each in conversions]
+
+    def _connect_tokens(self, m, read_out, conversions):
         if not self.config.row_members:
             m.d.comb += read_out.token.eq(1)
             return
         token = Signal(FP32.bits, reset_less=True)
-        with m.If(read_out.advance):
+        with m.If(read_out.take):
             m.d.sync += token.eq(self.tokens.payload.t)
         m.d.comb += [read_out.token.eq(self.tokens.valid), self.tokens.ready.eq(read_out.take)]
-        m.d.comb += [column.token.eq(token) for column in columns]
+        m.d.comb += [each.token.eq(token) for each in conversions]
 
     def _centred(self, codes):
         """Weight codes (or zero points) with that of zero made all low."""
         return centred(self.config.matrix.weight, codes.as_value())
+
+
+def _parts(items: list, size: int) -> list[list]:
+    """Returns `items` in lists of `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

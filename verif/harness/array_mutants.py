@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mixpe.gen.testbench import testbench
 from mixpe.gen.write import design_verilog
-from mixpe.hw.array.control import slots_port
+from mixpe.hw.array.control import spread_ports
 from mixpe.spec.array import Config
 from verif.harness.mutation import Mutant, Mutated
 from verif.harness.verdicts import Verdict, listed
@@ -18,7 +18,7 @@ _RUN_SECONDS = 120
 
 _LISTED = (
     (
-        r"^ints_column_multiplier \$reduce_or\$246\.Y\[0\] .*const0$",
+        r"^ints_dequantizer_multiplier \$reduce_or\$246\.Y\[0\] .*const0$",
         "a sum of six products times a scale has 25 bits at most: none is below the one that rounds",
     ),
     (
@@ -110,18 +110,20 @@ def _proved(mutated: Mutated, mutant: Mutant, config: Config) -> Verdict:
 
 def _valid_rows(config: Config) -> dict[str, str]:
     """Returns, for bits of the drain control's outputs, which of its registers says that there is a row."""
-    row, slot = config.row_index_bits, config.scale_slot_bits
+    row = config.segment_row_bits
+    widths = {"row": row, "col": config.bank_col_bits, "slot": config.scale_slot_bits, "first": 1}
     outputs = [
-        ("read_rows", row, config.product_latency - 1),
-        ("firsts", 1, config.product_latency),
-        ("write_rows", row, config.write_latency),
+        (port, widths[line], stage, config.lags, "valid")
+        for port, (line, stage) in spread_ports(config).items()
+        if line in widths
     ]
-    if config.scale_slots > 1:
-        outputs += [(slots_port(each), slot, config.use_latency(each)) for each in config.matrix.members]
+    if config.bank_cols > 1:
+        outputs.append(("arrive_rows", row, 2, range(config.cols), "arrives"))
+        outputs.append(("follow_row", row, config.sum_latency - 1, (0,), "valid"))
     return {
-        f"{name}[{column * width + bit}]" if config.cols * width > 1 else name: f"valid{stage + column}"
-        for name, width, stage in outputs
-        for column in range(config.cols)
+        f"{name}[{place * width + bit}]" if len(lags) * width > 1 else name: f"{valid}{stage + lag}"
+        for name, width, stage, lags, valid in outputs
+        for place, lag in enumerate(lags)
         for bit in range(width)
     }
 
@@ -129,6 +131,7 @@ def _valid_rows(config: Config) -> dict[str, str]:
 def _scopes(top: str, module: str) -> list[str]:
     """The module, that which holds it by name, and the whole array."""
     scopes = [module]
-    if module.startswith(f"{top}_column_"):
-        scopes.append(f"{top}_column")
+    scopes += [
+        f"{top}_{part}" for part in ("dequantizer", "conversion") if module.startswith(f"{top}_{part}_")
+    ]
     return scopes if module == top else [*scopes, top]

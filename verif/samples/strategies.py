@@ -46,6 +46,11 @@ def arrays(draw: st.DrawFn, **own: st.SearchStrategy[Any]) -> Config:
     fields = {name: draw(own[name] if name in own else field_values(name)) for name in ARRAY_FIELDS}
     if "name" not in own and draw(st.booleans()):
         fields["name"] = ""
+    if "share" not in own:
+        cols = fields["cols"]
+        fields["share"] = draw(
+            st.sampled_from([0, *(each for each in range(1, cols + 1) if cols % each == 0)])
+        )
     if weight := WEIGHT_FORMATS.get(fields["weight_format"]):
         bits = draw(st.sampled_from((0, weight.bits)))
         fields |= {"weight_bits": bits, "weight_signed": True, "zero_point": False}

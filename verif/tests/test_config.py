@@ -10,10 +10,10 @@ from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
 from mixpe.spec.formats.numbers import ACT_FORMATS
 
-INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "acc_bits", "align_bits")
+INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "share", "acc_bits", "align_bits")
 FLAGS = ("weight_signed", "zero_point", "token_scale")
 TEXTS = ("name", "weight_format", "act_format", "fp_scheme", "datapath", "adder", "target", "out_format")
-NAMES = "name must be a lower-case letter followed by at most 62 lower-case letters, digits and underscores"
+NAMES = "name must be a lower-case letter followed by at most 79 lower-case letters, digits and underscores"
 
 
 def refusal(**values: Any) -> str:
@@ -40,6 +40,50 @@ def test_range(field, low, high):
         assert getattr(Config(**{field: value}), field) == value
     for value in (low - 1, high + 1, -high, 10**30):
         assert refusal(**{field: value}) == f"{field} must be {low} to {high}, not {value}"
+
+
+def test_share():
+    """What is asked for, or the most columns for whose sums a usual group has the time."""
+    assert Config(cols=6, share=3).bank_cols == 3
+    assert [Config(share=share).bank_cols for share in (1, 2, 16)] == [1, 2, 16]
+    for rows, cols, lanes, group, expected in (
+        (16, 16, 1, 128, 8),
+        (16, 16, 1, 2**24 - 1, 8),  # K may be far shorter than the group
+        (16, 16, 4, 128, 2),
+        (8, 8, 4, 128, 4),
+        (16, 12, 1, 128, 6),
+        (16, 7, 1, 128, 7),
+        (16, 11, 1, 128, 1),
+        (1, 128, 1, 128, 16),
+        (2, 2, 1, 6, 1),  # the loop of the running sums takes a cycle more for a bank
+        (128, 128, 1, 128, 1),
+    ):
+        config = Config(rows=rows, cols=cols, lanes=lanes, group=group)
+        assert config.bank_cols == expected, config
+        assert config.group_gap <= max(config.group_beats, config.rows)
+    for value in (-1, 129, 10**30):
+        assert refusal(share=value) == f"share must be 0 or 1 to 128, not {value}"
+    assert refusal(share=5) == "share must divide cols, which are 16, not 5; the nearest is 4"
+    assert refusal(cols=12, share=128) == "share must divide cols, which are 12, not 128; the nearest is 12"
+
+
+def test_segments():
+    """A column is cut where its drain would hold up groups."""
+    for rows, lanes, group, expected in (
+        (16, 4, 32, 2),
+        (16, 8, 32, 4),
+        (16, 1, 32, 1),
+        (17, 4, 32, 1),
+        (64, 4, 32, 8),
+    ):
+        config = Config(rows=rows, cols=16, lanes=lanes, group=group)
+        assert (config.segments, config.bank_cols) == (expected, 1 if expected > 1 or rows == 17 else 2), (
+            config
+        )
+    # 16 rows and 4 lanes keep their elements at work in groups of 128, and of 32.
+    for group, least in ((128, 0.99), (32, 0.9)):
+        config = Config(rows=16, cols=16, lanes=4, group=group)
+        assert 256 * 1024 / config.run_cycles(4096, 256) >= least
 
 
 def test_weight_bits_of_integers():
@@ -210,13 +254,13 @@ def test_every_field_is_covered():
     assert {field.name for field in fields(Config)} == {*INTEGERS, *FLAGS, *TEXTS}
 
 
-@pytest.mark.parametrize("name", ["A", "1a", "_a", "a-b", "a b", "a\n", "ü", "a.v", "../a", "a" * 64])
+@pytest.mark.parametrize("name", ["A", "1a", "_a", "a-b", "a b", "a\n", "ü", "a.v", "../a", "a" * 81])
 def test_name(name):
     assert refusal(name=name) == f"{NAMES}, not {name!r}"
 
 
 def test_longest_name():
-    assert Config(name="a" * 63).name == "a" * 63
+    assert Config(name="a" * 80).name == "a" * 80
 
 
 @pytest.mark.parametrize("name", ["module", "output", "table", "wire", "logic", "bit"])
@@ -272,6 +316,7 @@ def test_derived_names_differ():
         {"rows": 5},
         {"cols": 5},
         {"lanes": 2},
+        {"share": 2},
         {"datapath": "booth"},
         {"datapath": "bit_heap", "adder": "prefix"},
         {"target": "fpga"},
@@ -283,6 +328,7 @@ def test_derived_names_differ():
         "name"
     }
     clashes = [{"act_bits", "act_format"}, {"fp_scheme", "datapath"}, {"fp_scheme", "acc_bits"}]
+    clashes += [{"cols", "share"}]  # it must divide them
     clashes += [{"weight_format", field} for field in ("weight_bits", "weight_signed", "zero_point")]
     pairs = [
         {**one, **two}
@@ -308,6 +354,7 @@ def test_longest_derived_names(act_format):
         "rows": 128,
         "cols": 128,
         "lanes": 8,
+        "share": 128,
         "acc_bits": 48,
         "out_format": "fp16",
         "token_scale": True,

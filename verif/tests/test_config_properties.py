@@ -109,7 +109,7 @@ def test_a_refusal_names_field_and_value(refused):
 @given(st.text(max_size=80) | st.from_regex("[a-z][a-z0-9_]{55,70}", fullmatch=True))
 def test_any_name_is_legal_or_refused(name):
     """A legal one is an identifier of Verilog."""
-    legal = re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= 63 and name not in RESERVED
+    legal = re.fullmatch("[a-z][a-z0-9_]*", name) and len(name) <= 80 and name not in RESERVED
     with nullcontext() if legal else pytest.raises(UserError, match=re.escape(repr(name))):
         check_name(name)
 

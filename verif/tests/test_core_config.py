@@ -164,10 +164,10 @@ def test_different_cores_have_different_names():
     assert len(names | {CoreConfig(array=array).name}) == len(SIZES) + 1
 
 
-@pytest.mark.parametrize("name", ["A", "1a", "a b", "a.b", "_a", "ä", "a" * 57])
+@pytest.mark.parametrize("name", ["A", "1a", "a b", "a.b", "_a", "ä", "a" * 74])
 def test_bad_name(name):
     assert refusal(name=name) == (
-        "name must be a lower-case letter followed by at most 55 lower-case letters, digits and underscores, "
+        "name must be a lower-case letter followed by at most 72 lower-case letters, digits and underscores, "
         f"not {name!r}"
     )
 
@@ -178,17 +178,26 @@ def test_reserved_name():
 
 def test_longest_names():
     """The array's own name must be legal too."""
-    assert len(CoreConfig(name="a" * 56).array.name) == 63
+    assert len(CoreConfig(name="a" * 73).array.name) == 80
 
 
 def test_automatic_name_is_too_long():
     """Then the message asks for one: the user has not chosen this."""
-    array = Config(act_format="fp16", zero_point=True, token_scale=True, lanes=4, datapath="carry_save")
+    array = Config(
+        act_format="fp16",
+        weight_signed=False,
+        zero_point=True,
+        token_scale=True,
+        lanes=4,
+        share=16,
+        datapath="carry_save",
+        acc_bits=48,
+    )
     sizes = {"data_bits": 512, "address_bits": 64, "queue": 2}
     message = refusal(array=array, **sizes)
-    name = "core_w4zfp16_16x16_g128_align41_l4_carry_save_t_d512_addr64_q2"
+    name = "core_w4uzfp16_16x16_g128_align41_l4_share16_carry_save_acc48_t_d512_addr64_q2"
     assert (
         message
-        == f"name must be given: the one made of all fields, {name!r}, has 62 characters, not at most 56"
+        == f"name must be given: the one made of all fields, {name!r}, has 77 characters, not at most 73"
     )
     assert CoreConfig(array=array, name="mine", **sizes).name == "mine"

@@ -43,14 +43,17 @@ def test_every_inner_index_has_its_place():
 ACTIVATIONS: list[dict[str, Any]] = [{}, {"act_format": "fp16", "align_bits": 13}, {"act_format": "fp8_e4m3"}]
 
 
-def random_config(rng: random.Random) -> Config:
+def random_config(rng: random.Random, **fields: int) -> Config:
+    cols = fields.pop("cols", rng.choice((1, 2, 3, 5, 8, 16, 40, 128)))
+    shares = [0, 0, 0, 1, *(count for count in range(2, cols + 1) if cols % count == 0)]
     return Config(
+        cols=cols,
+        share=rng.choice(shares),
         weight_signed=rng.random() < 0.5,
         zero_point=rng.random() < 0.5,
         token_scale=rng.random() < 0.5,
         group=rng.choice((1, 2, 5, 8, 31, 32, 64, 100, 128)),
-        rows=rng.choice((1, 2, 3, 5, 8, 16, 40, 128)),
-        cols=rng.choice((1, 2, 3, 5, 8, 16, 40, 128)),
+        rows=fields.pop("rows", rng.choice((1, 2, 3, 5, 8, 16, 40, 128))),
         lanes=rng.choice((1, 2, 4, 8)),
         datapath=rng.choice(("shift_add", "carry_save")),
         **rng.choice(ACTIVATIONS),
@@ -96,10 +99,12 @@ def simulated(config: Config, beats: list[list[int]]) -> tuple[list[list[int]], 
 
     Returns the cycle of each group's end, tile by tile, and of each output beat. The rules: a beat a cycle;
     the end of a group waits for `group_gap`; the end of a tile's first group waits until the last row of the
-    tile before has left the columns' memories, where row i appears i + cols - 1 cycles after the group's
-    `write_latency`, and which one row leaves a cycle. Beats to be aligned come out of `Aligning`.
+    tile before has left the dequantizers' memories, or its first row where banks of columns hold their sums.
+    A bank writes an item a cycle, row by row, each bank and segment as many cycles behind as its columns and
+    rows are; a row leaves when all banks have written it, one in as many cycles as a bank has columns, and
+    not while a bank reads running sums. Beats to be aligned come out of `Aligning`.
     """
-    cycle, last_end, memories_free, read = -1, None, 0, -1
+    cycle, last_end, memories_free, read = -1, None, 0, -config.bank_cols
     edge = Aligning(config) if config.scheme.name == "aligned" else None
     ends, outs = [], []
     for tile in beats:
@@ -117,11 +122,19 @@ def simulated(config: Config, beats: list[list[int]]) -> tuple[list[list[int]], 
                     cycle += 1
                 last_end = cycle
                 ends[-1].append(cycle)
+        busy = set()
+        if config.bank_cols > 1 and len(tile) > 1:
+            starts = [cycle + item for item in range(0, config.drain_items, config.bank_cols)]
+            busy = {start + lag + config.product_latency - 1 for start in starts for lag in config.lags}
         for row in range(config.rows):
-            written = cycle + config.write_latency + row + config.cols - 1
-            read = max(written, read) + 1
+            written = cycle + config.write_latency + (row + 1) * config.bank_cols - 1
+            written += config.cols - config.bank_cols + config.read_wait
+            read = max(written + 1, read + config.bank_cols)
+            while read in busy:
+                read += 1
             outs.append(read + config.output_latency)
-        memories_free = read + 1
+            if row == 0 or config.bank_cols == 1:
+                memories_free = read + 1
     return ends, outs
 
 
@@ -161,24 +174,48 @@ def test_nothing_is_used_twice():
     """What the gaps are for: buses, running sums and scale registers, followed cycle by cycle."""
     rng = random.Random(3)
     for _ in range(150):
-        config = replace(random_config(rng), name="", rows=rng.randint(1, 12), cols=rng.randint(1, 12))
+        config = random_config(rng, rows=rng.randint(1, 12), cols=rng.randint(1, 12))
+        share, rows = config.bank_cols, config.segment_rows
         tiles = [config.beats(rng.randint(1, 3 * config.group)) for _ in range(4)]
-        ends, _ = simulated(config, tiles)
-        bus, written, scales, group = set(), {}, {}, 0
+        ends, outs = simulated(config, tiles)
+        bus, items, written, scales, group, follow = set(), set(), {}, {}, 0, 0
+        held, followed, reads = {}, {}, {}
         uses = []
-        for tile in ends:
+        for number, tile in enumerate(ends):
             for index, end in enumerate(tile):
                 uses.append((end, group % config.scale_slots, group))
                 for row, col in itertools.product(range(config.rows), range(config.cols)):
-                    cycle = end + row + col
-                    assert (col, cycle) not in bus, "two sums on one bus"
-                    bus.add((col, cycle))
+                    (segment, inside), (bank, place) = divmod(row, rows), divmod(col, share)
+                    cycle = end + 2 + row + col
+                    assert (segment, col, cycle) not in bus, "two sums on one bus"
+                    bus.add((segment, col, cycle))
+                    lag = segment * rows + bank * share
+                    item = end + lag + inside * share + place
+                    assert (segment, bank, item) not in items, "two items at once"
+                    items.add((segment, bank, item))
+                    if share > 1:
+                        assert held.get((row, col), -1) <= cycle, "sum overwritten while held"
+                        assert cycle < item + 3, "sum not there in its turn"
+                        held[row, col] = item + 3
+                        assert followed.get(row, -1) <= end + 2 + row, "what belongs to a row overwritten"
+                        if col == 0:
+                            assert end + 2 + row < item + config.sum_latency - 1
+                            follow = item + config.sum_latency - 1
                     # A memory read shows what was written in earlier cycles.
                     if index:
-                        assert written[row, col] < cycle + config.product_latency - 1, "running sum too late"
-                    written[row, col] = cycle + config.write_latency
-                    scales[group] = max(scales.get(group, 0), cycle + config.scale_latency)
+                        begun = item - place + config.product_latency - 1
+                        assert written[row, col] < begun, "running sum too late"
+                    else:
+                        assert reads.get(row, -1) <= item + config.write_latency, "result overwritten"
+                        if share > 1:
+                            assert reads.get(row, -1) < item + 1, "a sum is held up"
+                    written[row, col] = item + config.write_latency
+                    scales[group] = max(scales.get(group, 0), item + config.scale_latency)
+                    if col == config.cols - 1 and share > 1:
+                        followed[row] = follow
                 group += 1
+            for row in range(config.rows):
+                reads[row] = outs[number * config.rows + row] - config.output_latency
         for end, slot, group in uses:
             # Written at the end of a group, seen one cycle later: until then the slot is the older group's.
             older = [other for other_end, other_slot, other in uses if other_slot == slot and other < group]
@@ -190,7 +227,7 @@ def test_slot_count_is_least():
     for rows, cols, group in itertools.product((1, 4, 16, 128), (1, 4, 16, 128), (1, 8, 32, 128, 512)):
         config = Config(rows=rows, cols=cols, group=group)
         if config.scale_slots > 1:
-            in_use = config.scale_latency + rows - 1 + cols - 1
+            in_use = config.scale_latency + config.drain_items - 1 + config.lags[-1]
             assert (config.scale_slots - 1) * config.group_gap < in_use
-        if group >= 2 * (rows + cols):
+        if group >= 2 * (config.drain_items + cols):
             assert config.scale_slots == 1

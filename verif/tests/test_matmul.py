@@ -74,6 +74,27 @@ CONFIGS = {
         out_format="fp16",
         token_scale=True,
     ),
+    "3x6, banks of 3, carry-save, zero points": Config(
+        rows=3,
+        cols=6,
+        group=10,
+        share=3,
+        datapath="carry_save",
+        zero_point=True,
+        token_scale=True,
+        out_format="fp16",
+    ),
+    "4x4, banks of 4, FP16 aligned, zero points": Config(
+        rows=4, cols=4, group=16, share=4, act_format="fp16", align_bits=11, zero_point=True
+    ),
+    "2x10, banks of 5": Config(rows=2, cols=10, group=12, share=5, lanes=2, token_scale=True),
+    "3x4, banks of 2, FP16 as it is, zero points": Config(
+        rows=3, cols=4, group=14, share=2, act_format="fp16", fp_scheme="fp_mac", zero_point=True
+    ),
+    "16x3, two segments, zero points": Config(rows=16, cols=3, group=8, zero_point=True, token_scale=True),
+    "28x2, four segments, FP16 aligned": Config(
+        rows=28, cols=2, group=3, act_format="fp16", align_bits=11, zero_point=True
+    ),
     "16x16": Config(),
     "16x16, lanes": Config(
         group=64,
@@ -128,14 +149,16 @@ def random_config(seed: int) -> Config:
     rng = np.random.default_rng(seed)
     if seed % 2:
         return random_float_config(rng)
+    cols = int(rng.integers(1, 10))
     return Config(
+        cols=cols,
+        share=random_share(rng, cols),
         weight_bits=int(rng.integers(2, 9)),
         weight_signed=bool(rng.integers(2)),
         zero_point=bool(rng.integers(2)),
         act_bits=int(rng.integers(4, 17)),
         group=int(rng.choice([1, 2, 3, 7, 8, 13, 32, 33, 64, 100, 300])),
         rows=int(rng.integers(1, 10)),
-        cols=int(rng.integers(1, 10)),
         lanes=int(rng.choice([1, 2, 4, 8])),
         datapath=str(rng.choice(DATAPATHS)),
         target=str(rng.choice(["asic", "fpga"])),
@@ -144,11 +167,23 @@ def random_config(seed: int) -> Config:
     )
 
 
+def random_share(rng: np.random.Generator, cols: int) -> int:
+    """What is best, half of the time, else any that divides the columns."""
+    return (
+        0
+        if rng.random() < 0.5
+        else int(rng.choice([each for each in range(1, cols + 1) if cols % each == 0]))
+    )
+
+
 def random_float_config(rng: np.random.Generator) -> Config:
     form = ACT_FORMATS[str(rng.choice([*ACT_FORMATS]))]
     aligned = bool(rng.integers(2))
     widest = min(exact_align_bits(form), ALIGN_BITS[1])
+    cols = int(rng.integers(1, 8))
     return Config(
+        cols=cols,
+        share=random_share(rng, cols),
         weight_bits=int(rng.integers(2, 9)),
         weight_signed=bool(rng.integers(2)),
         zero_point=bool(rng.integers(2)),
@@ -157,7 +192,6 @@ def random_float_config(rng: np.random.Generator) -> Config:
         align_bits=int(rng.integers(ALIGN_BITS[0], widest, endpoint=True)) if aligned else 0,
         group=int(rng.choice([1, 2, 3, 7, 8, 13, 32, 33, 64])),
         rows=int(rng.integers(1, 8)),
-        cols=int(rng.integers(1, 8)),
         lanes=int(rng.choice([1, 2, 4, 8])),
         datapath=str(rng.choice(DATAPATHS)) if aligned else "shift_add",
         target=str(rng.choice(["asic", "fpga"])),

@@ -43,12 +43,12 @@ def drop_carry(monkeypatch):
 
 
 def ignore_zero_point(monkeypatch):
-    monkeypatch.setattr(dequant.Column, "zero_point", lambda self, m: Const(0))
+    monkeypatch.setattr(dequant.Dequantizer, "zero_point", lambda self, m: Const(0))
 
 
 def continue_last_tile(monkeypatch):
     """The first group of a tile is added to what the tile before left."""
-    monkeypatch.setattr(dequant, "Mux", lambda first, begin, running: running)
+    monkeypatch.setattr(dequant.Dequantizer, "_addend", lambda self, running: running)
 
 
 def round_down(monkeypatch):

@@ -22,8 +22,8 @@ class EdgeActs:
     valid: a beat is there.
     wires: the activations of all rows as elements take them (`Config.act_wires` for each row).
     last: the beat is its tile's last.
-    group_code: what the dequantizer must know of a row's group (`Config.group_code_bits`), of the row whose
-        sum is on the bus in the next cycle; None in schemes that have no such code.
+    group_code: what the dequantizer must know of a row's group (`Config.group_code_bits`), of the row of each
+        segment whose sum is on the bus in the next cycle; None in schemes that have no such code.
     """
 
     valid: Value

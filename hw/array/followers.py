@@ -1,0 +1,67 @@
+"""What belongs to a row, on its way along the dequantizers of the row's segment."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Shape, Signal, Value
+from amaranth.lib.memory import Memory
+
+from ...spec.array import Config
+
+
+class Followers:
+    """Passes what comes once for each row, beside its sums, to every dequantizer of its segment in time.
+
+    From one dequantizer to the next it takes as long as the items do. In banks of several columns it is held
+    until the row's turn comes, as the sums are, and stays for all items of the row.
+
+    `drain`: the interface of `mixpe.hw.array.control.DrainControl`.
+    """
+
+    def __init__(self, m: Module, config: Config, drain: Any):
+        self.m, self.config, self.drain = m, config, drain
+
+    def follow(self, values: list[Value], ports: list[Value], name: str, *, early: int = 0) -> None:
+        """Connects a port of each dequantizer, in which a row is due in its cycle `Config.sum_latency`.
+
+        values: of each segment; row i's is there in cycle t+2+i-`early` if its group ended in cycle t.
+        """
+        config = self.config
+        for segment, value in enumerate(values):
+            own = ports[segment * config.banks : (segment + 1) * config.banks]
+            prefix = name if config.segments == 1 else f"{name}{segment}_"
+            value = self._delayed(value, early, f"{prefix}_early")
+            if config.bank_cols > 1:
+                self._in_banks(value, own, prefix)
+                continue
+            value = self._delayed(value, config.scheme.resolve_stages, f"{prefix}_waiting")
+            for index, port in enumerate(own):
+                value = self._delayed(value, 1, f"{prefix}{index}_")
+                self.m.d.comb += port.eq(value)
+
+    def _in_banks(self, value: Value, ports: list[Value], name: str) -> None:
+        config, m = self.config, self.m
+        shape = Shape(len(value), signed=value.shape().signed)
+        m.submodules[f"{name}_hold"] = hold = Memory(
+            shape=len(value), depth=1 << config.segment_row_bits, init=[]
+        )
+        write, read = hold.write_port(), hold.read_port(domain="comb")
+        m.d.comb += [
+            write.en.eq(self.drain.arrives[0]),
+            write.addr.eq(self.drain.arrive_rows[: config.segment_row_bits]),
+            write.data.eq(value),
+            read.addr.eq(self.drain.follow_row),
+        ]
+        current = read.data
+        for index, port in enumerate(ports):
+            passed = Signal(shape, name=f"{name}{index}", reset_less=True)
+            with m.If(self.drain.follows[index]):
+                m.d.sync += passed.eq(current)
+            m.d.comb += port.eq(passed)
+            current = passed
+
+    def _delayed(self, value: Value, cycles: int, name: str) -> Value:
+        for stage in range(cycles):
+            passed = Signal.like(value, name=f"{name}{stage}", reset_less=True)
+            self.m.d.sync += passed.eq(value)
+            value = passed
+        return value
