@@ -120,3 +120,10 @@ def test_own_configuration(config, library):
         parts.append(set(record.area_breakdown_um2))
     edge = {"aligner"} if config.scheme.name == "aligned" else set()
     assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"} | edge
+
+
+def test_element_of_an_array_with_banks():
+    """It stands alone, and its columns are no bank."""
+    element, array = own(Config(cols=6, share=3))
+    assert (element.config.cols, element.config.share) == (1, 0)
+    assert (array.config.cols, array.config.share) == (6, 3)
