@@ -40,7 +40,7 @@ class Config(Widths):
             return self.share
         shares = [count for count in range(2, min(self.cols, _MOST_SHARED) + 1) if self.cols % count == 0]
         fitting = [count for count in shares if self._gap(self.rows, count) <= self._usual_beats]
-        return max(fitting, default=1)
+        return max(fitting, default=self.cluster)
 
     @cached_property
     def segments(self) -> int:
@@ -49,6 +49,16 @@ class Config(Widths):
         while self.bank_cols == 1 and self.rows // segments > enough and self.rows % (2 * segments) == 0:
             segments *= 2
         return segments
+
+    @property
+    def buses(self) -> int:
+        """Buses of a column in a segment: rows whose sums come in the same cycle."""
+        return self.cluster
+
+    @property
+    def held_words(self) -> int:
+        """Words, of as many sums as a column has buses, in which a bank holds the sums of a column."""
+        return self.segment_rows // self.cluster
 
     @property
     def banks(self) -> int:
@@ -82,10 +92,14 @@ class Config(Widths):
         """Returns the least cycles between ends of groups for a dequantizer of so many rows and columns.
 
         It takes a sum a cycle. Of each row, the new running sums are there before the old ones are read
-        again, and what belongs to the row is used before that of the next group comes.
+        again, and its sums, and what belongs to it, are used before those of the next group come.
         """
-        follow = self.scheme.resolve_stages + (cols > 1) + (rows - 1) * (cols - 1)
-        return max(rows * cols, ADD_STAGES + cols + 1, follow)
+        if cols == 1:
+            return max(rows, ADD_STAGES + 2)
+        last_row = (rows - 1) * cols - (rows - 1) // self.cluster
+        last_col = (self.cols - 1) - (self.cols - 1) // self.cluster
+        follow = 1 + self.scheme.resolve_stages + last_row
+        return max(rows * cols, ADD_STAGES + cols + 1, follow, 1 + last_row + last_col)
 
     @property
     def row_index_bits(self) -> int:
@@ -98,6 +112,11 @@ class Config(Widths):
         return max(1, (self.segment_rows - 1).bit_length())
 
     @property
+    def held_word_bits(self) -> int:
+        """Width of the index of a word of sums that are held."""
+        return max(1, (self.held_words - 1).bit_length())
+
+    @property
     def bank_col_bits(self) -> int:
         """Width of the index of a column in its bank."""
         return max(1, (self.bank_cols - 1).bit_length())
@@ -107,8 +126,8 @@ class Config(Widths):
         """Width of the index of a slot for the members of a group."""
         return max(1, (self.scale_slots - 1).bit_length())
 
-    # Latencies, in cycles. Cycle 0 brings a group's last operands into the top. Column j lags by j and row i
-    # by i up to the bus. Behind it, a dequantizer lags as `lags` says, and its sum n by n.
+    # Latencies, in cycles. Cycle 0 brings a group's last operands into the top. Column j lags by
+    # j // `cluster` and row i by i // `cluster` up to the bus. Behind it, a dequantizer lags as `lags` says, and its sum n by n.
 
     @property
     def sum_latency(self) -> int:

@@ -127,6 +127,13 @@ class Fields:
     lanes: int = row(
         1, "Sets the products that a processing element adds in a cycle.", choices=(1, 2, 4, 8), short="l{}"
     )
+    cluster: int = row(
+        1,
+        "Sets how many neighbours in each direction share operand registers: with 2, those of 2 x 2 elements "
+        "stand behind one register for each row's activations and each column's weights.",
+        choices=(1, 2),
+        short="c{}",
+    )
     share: int = row(
         0,
         "Sets how many columns share a dequantizer, which then takes a group's sums one after another; it "
@@ -252,6 +259,11 @@ class Fields:
             )
 
     def _check_share(self) -> None:
+        for name in ("rows", "cols"):
+            if (value := getattr(self, name)) % self.cluster:
+                raise UserError(f"{name} must be a multiple of cluster, which is {self.cluster}, not {value}")
+        if self.share == 1 < self.cluster:
+            raise UserError("share must be 0 or at least 2 for cluster 2, not 1: sums of two rows come at once")
         if self.share and self.cols % self.share:
             divisors = [count for count in range(1, self.cols + 1) if self.cols % count == 0]
             nearest = min(divisors, key=lambda count: abs(count - self.share))

@@ -262,14 +262,19 @@ class GroupCodes(Component):
     -----
     codes: in, `Config.group_code_bits` for each row: those of the group whose operands enter.
     group_end: in, 1, cycle t: that group ends.
-    code: out, `Config.group_code_bits` for each segment: row i's code in cycle t+1+i.
+    code: out, `Config.group_code_bits` for each row of a cluster and each segment: row i's code in cycle
+        t+1+i, or t+1+i // `Config.cluster`.
     """
 
     def __init__(self, config: Config):
         self.config = config
         bits = config.group_code_bits
         super().__init__(
-            {"codes": In(config.rows * bits), "group_end": In(1), "code": Out(config.segments * bits)}
+            {
+                "codes": In(config.rows * bits),
+                "group_end": In(1),
+                "code": Out(config.segments * config.buses * bits),
+            }
         )
 
     def elaborate(self, platform):
@@ -286,8 +291,9 @@ class GroupCodes(Component):
                     m.d.sync += kept.eq(codes)
                 codes, when = kept, self._later(m, when, f"due{segment}_{step}")
             line = Signal(rows * bits, name=f"line{segment}", reset_less=True)
-            m.d.sync += line.eq(Mux(when, codes, line[bits:]))
-            m.d.comb += self.code.word_select(segment, bits).eq(line[:bits])
+            step = config.buses * bits
+            m.d.sync += line.eq(Mux(when, codes, line[step:]))
+            m.d.comb += self.code.word_select(segment, step).eq(line[:step])
         return m
 
     def _later(self, m: Module, pulse: Value, name: str) -> Value:

@@ -105,7 +105,7 @@ class DrainControl(Component):
     slot: in, with it, only if `Config.scale_slots` > 1: where its members are.
     rows_read: in, only with banks: how many rows of the tile being read out have been read; 0 if all have.
     stalled: out, 1, only with banks: sums are held up.
-    arrives, arrive_rows: out, to all columns, only with banks.
+    arrives, arrive_words: out, to all columns, only with banks.
     items, item_rows, item_cols: out, only with banks.
     reads, read_rows, firsts, running_cols, writes, write_rows, write_cols: out; those of columns, and
         `reads`, only with banks.
@@ -126,7 +126,7 @@ class DrainControl(Component):
                 "rows_read": In(config.row_index_bits),
                 "stalled": Out(1),
                 "arrives": Out(config.cols),
-                "arrive_rows": Out(config.cols * config.segment_row_bits),
+                "arrive_words": Out(config.cols * config.held_word_bits),
                 "follow_row": Out(config.segment_row_bits),
                 "follows": Out(config.banks),
             }
@@ -203,18 +203,19 @@ class DrainControl(Component):
         return m
 
     def _arrivals(self, m: Module) -> None:
-        """Follows a group's sums to the holds: row i's is on column j's bus in cycle t+2+i+j."""
+        """Follows a group's sums to the holds: row i's is on column j's bus in cycle t+2+i+j, or of a cluster
+        in t+2+i // `Config.cluster`+j // `Config.cluster`."""
         config = self.config
-        valid, row = Signal(name="arrives1"), Signal(config.segment_row_bits, name="arrive_row1")
+        valid, row = Signal(name="arrives1"), Signal(config.held_word_bits, name="arrive_word1")
         m.d.sync += row.eq(row + 1)
-        with m.If(row == config.segment_rows - 1):
+        with m.If(row == config.held_words - 1):
             m.d.sync += valid.eq(0)
         with m.If(self.group_end):
             m.d.sync += [valid.eq(1), row.eq(0)]
-        cols = range(config.cols)
+        lags = [col // config.cluster for col in range(config.cols)]
         m.d.comb += [
-            self.arrives.eq(_Line(m, "arrives", valid).taps(2, cols)),
-            self.arrive_rows.eq(_Line(m, "arrive_row", row).taps(2, cols)),
+            self.arrives.eq(_Line(m, "arrives", valid).taps(2, lags)),
+            self.arrive_words.eq(_Line(m, "arrive_word", row).taps(2, lags)),
         ]
 
 

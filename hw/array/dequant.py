@@ -10,6 +10,7 @@ from ...spec.formats.numbers import FP32
 from ..choose import chosen, words
 from ..fp import FloatAdder, FloatCast, FloatMultiplier
 from ..ports import Component, by_name
+from .hold import Hold
 from .schemes import circuits
 
 _NEGATIVE_ZERO = 1 << (FP32.bits - 1)
@@ -25,8 +26,8 @@ class Dequantizer(Component):
     Ports, with the cycle in which they refer to an item that enters the arithmetic in cycle 3; without banks
     its sum is on the bus in cycle 2
     -----
-    sums: in, `Config.drain_bits` for each column: the words of P, as elements drain them.
-    arrives, arrive_rows: in, for each column, banked: its word is of that row, and is held.
+    sums: in, `Config.drain_bits` for each bus of each column: the words of P, as elements drain them.
+    arrives, arrive_words: in, for each column, banked: its sums are held, in that word.
     item_row, item_col: in, cycle 3, banked.
     row_sum: in, cycle `sum_latency`, only where something is subtracted: S.
     group_code: in, `Config.group_code_bits`, cycle `sum_latency`, only of aligned activations: the unit in
@@ -52,7 +53,7 @@ class Dequantizer(Component):
         self.circuits = circuits(config)
         cols, row, col = config.bank_cols, config.segment_row_bits, config.bank_col_bits
         ports = {
-            "sums": In(cols * config.drain_bits),
+            "sums": In(cols * config.buses * config.drain_bits),
             "scale_write": In(1),
             "read_row": In(row),
             "first": In(1),
@@ -63,7 +64,8 @@ class Dequantizer(Component):
             "results": Out(cols * FP32.bits),
         }
         if cols > 1:
-            ports |= {"arrives": In(cols), "arrive_rows": In(cols * row), "item_row": In(row)}
+            ports |= {"arrives": In(cols), "arrive_words": In(cols * config.held_word_bits)}
+            ports["item_row"] = In(row)
             ports |= {name: In(col) for name in ("item_col", "running_col", "write_col")}
             ports["read"] = In(1)
         if config.matrix.subtracts:
@@ -103,20 +105,17 @@ class Dequantizer(Component):
         config = self.config
         if config.bank_cols == 1:
             return self.sums
-        words = []
-        for col in range(config.bank_cols):
-            m.submodules[f"hold{col}"] = hold = Memory(
-                shape=config.drain_bits, depth=1 << config.segment_row_bits, init=[]
-            )
-            write, read = hold.write_port(), hold.read_port(domain="comb")
+        current = []
+        for col, sums in enumerate(words(self.sums, config.bank_cols)):
+            m.submodules[f"hold{col}"] = hold = Hold(config, config.drain_bits)
             m.d.comb += [
-                write.en.eq(self.arrives[col]),
-                write.addr.eq(self.arrive_rows.word_select(col, config.segment_row_bits)),
-                write.data.eq(self.sums.word_select(col, config.drain_bits)),
-                read.addr.eq(self.item_row),
+                hold.arrives.eq(self.arrives[col]),
+                hold.word.eq(self.arrive_words.word_select(col, config.held_word_bits)),
+                hold.values.eq(sums),
+                hold.row.eq(self.item_row),
             ]
-            words.append(read.data)
-        return chosen(self.item_col, words)
+            current.append(hold.value)
+        return chosen(self.item_col, current)
 
     def _running(self, m: Module, new: Value) -> Value:
         """Adds the memory of Y, into which `new` is written; returns the running sum of the item."""

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Shape, Signal, Value
-from amaranth.lib.memory import Memory
+from amaranth.hdl import Module, Signal, Value
 
 from ...spec.array import Config
+from .hold import Hold
 
 
 class Followers:
@@ -23,7 +23,8 @@ class Followers:
     def follow(self, values: list[Value], ports: list[Value], name: str, *, early: int = 0) -> None:
         """Connects a port of each dequantizer, in which a row is due in its cycle `Config.sum_latency`.
 
-        values: of each segment; row i's is there in cycle t+2+i-`early` if its group ended in cycle t.
+        values: of each segment; row i's is there in cycle t+2+i-`early` if its group ended in cycle t. Of
+            clusters those of their rows, side by side, in t+2+i // `Config.cluster`-`early`.
         """
         config = self.config
         for segment, value in enumerate(values):
@@ -40,18 +41,16 @@ class Followers:
 
     def _in_banks(self, value: Value, ports: list[Value], name: str) -> None:
         config, m = self.config, self.m
-        shape = Shape(len(value), signed=value.shape().signed)
-        m.submodules[f"{name}_hold"] = hold = Memory(
-            shape=len(value), depth=1 << config.segment_row_bits, init=[]
-        )
-        write, read = hold.write_port(), hold.read_port(domain="comb")
+        shape = ports[0].shape()
+        hold = Hold(config, shape.width)
+        m.submodules[f"{name}_hold"] = hold
         m.d.comb += [
-            write.en.eq(self.drain.arrives[0]),
-            write.addr.eq(self.drain.arrive_rows[: config.segment_row_bits]),
-            write.data.eq(value),
-            read.addr.eq(self.drain.follow_row),
+            hold.arrives.eq(self.drain.arrives[0]),
+            hold.word.eq(self.drain.arrive_words[: config.held_word_bits]),
+            hold.values.eq(value),
+            hold.row.eq(self.drain.follow_row),
         ]
-        current = read.data
+        current = hold.value
         for index, port in enumerate(ports):
             passed = Signal(shape, name=f"{name}{index}", reset_less=True)
             with m.If(self.drain.follows[index]):

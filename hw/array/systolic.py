@@ -2,6 +2,7 @@
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib.wiring import In, Out
@@ -10,20 +11,21 @@ from ...spec.array import Config
 from ..modules import Modules, place
 from ..ports import Component
 from .schemes import circuits
+from .schemes.base import Circuits
 
 
-def _buses(config: Config, rows: int) -> int:
-    """Returns how many buses a column of `rows` rows has: one for each segment of the array."""
+def _segments(config: Config, rows: int) -> int:
+    """Returns how many segments `rows` rows of elements are cut into; a part of one counts as one."""
     return max(1, rows // config.segment_rows)
 
 
 def _array_ports(config: Config, rows: int) -> dict:
-    """Ports of `rows` rows of the array."""
-    buses = _buses(config, rows)
+    """Ports of `rows` rows of elements."""
+    buses = _segments(config, rows) * config.buses
     weights = config.cols * config.lanes * config.weight_wires
     ports = {
         "acts": In(rows * config.act_wires),
-        "ends": In(rows),
+        "ends": In(rows // config.cluster),
         "weights": In(weights),
         "weights_out": Out(weights),
         "sums": Out(buses * config.cols * config.drain_bits),
@@ -36,46 +38,68 @@ def _array_ports(config: Config, rows: int) -> dict:
 class Row(Component):
     """Joins the elements of one row: activations and group ends move right, weights move down.
 
-    Element j works j cycles behind element 0.
+    Element j works j cycles behind element 0. In clusters it is as many rows as a cluster has, whose elements
+    in column j work j // `Config.cluster` cycles behind the first: those of a cluster at the same time.
 
-    Ports: those of `SystolicArray` with one row
+    Ports: those of `SystolicArray` with that many rows
     -----
-    acts, ends: in, of the row.
+    acts, ends: in, of the rows.
     weights: in, of all columns, column 0 in the low bits; `weights_out`: out, to the next row.
-    sums: out, of all columns.
-    row_sum: out, with element 0's sum, only where something is subtracted.
+    sums: out, of all columns, each row's.
+    row_sum: out, with element 0's sum, each row's, only where something is subtracted.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
         self.config = config
         self.modules = modules
-        super().__init__(_array_ports(config, rows=1))
+        super().__init__(_array_ports(config, config.cluster))
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
+        config, size = self.config, self.config.cluster
         scheme = circuits(config, self.modules)
-        pes = [
-            place(m, f"pe{col}", scheme.element, self.modules, f"{config.name}_pe")
-            for col in range(config.cols)
-        ]
-        acts, end = self.acts, self.ends
-        for pe in pes:
-            m.d.comb += [pe.acts.eq(acts), pe.group_end.eq(end)]
-            acts, end = pe.acts_out, pe.group_end_out
-        m.d.comb += Cat(pe.weights for pe in pes).eq(self.weights)
+        rows = [[self._element(m, scheme, row, col) for col in range(config.cols)] for row in range(size)]
+        weights = self.weights
+        for row, pes in enumerate(rows):
+            acts = self.acts.word_select(row, config.act_wires)
+            end = self.ends
+            for col, pe in enumerate(pes):
+                # Below a cluster's first row, ends come from above, where they are registered.
+                m.d.comb += [
+                    pe.acts.eq(acts),
+                    pe.group_end.eq(rows[0][col].group_end_out if row else end),
+                ]
+                acts, end = pe.acts_out, pe.group_end_out
+            m.d.comb += Cat(pe.weights for pe in pes).eq(weights)
+            weights = Cat(pe.weights_out for pe in pes)
         m.d.comb += [
-            self.weights_out.eq(Cat(pe.weights_out for pe in pes)),
-            self.sums.eq(Cat(pe.sum for pe in pes)),
+            self.weights_out.eq(weights),
+            self.sums.eq(Cat(rows[row][col].sum for col in range(config.cols) for row in range(size))),
         ]
         if config.matrix.subtracts:
-            m.submodules.row_sum = row_sum = scheme.row_accumulator()
-            m.d.comb += [
-                row_sum.acts.eq(pes[0].acts_out[: len(row_sum.acts)]),
-                row_sum.done.eq(pes[0].group_end_out),
-                self.row_sum.eq(row_sum.sum),
-            ]
+            sums = []
+            for pes in rows:
+                row_sum = scheme.row_accumulator()
+                m.submodules["row_sum" if size == 1 else f"row_sum{len(sums)}"] = row_sum
+                m.d.comb += [
+                    row_sum.acts.eq(pes[0].acts_out[: len(row_sum.acts)]),
+                    row_sum.done.eq(pes[0].group_end_out),
+                ]
+                sums.append(row_sum.sum)
+            m.d.comb += self.row_sum.eq(Cat(sums))
         return m
+
+    def _element(self, m: Module, scheme: Circuits, row: int, col: int) -> Any:
+        """Adds an element, which has no registers for what a neighbour in its cluster has."""
+        config = self.config
+        shared, place_in_cluster = [], ""
+        if row:
+            shared, place_in_cluster = ["weights", "group_end"], "_below"
+        if col % config.cluster:
+            shared, place_in_cluster = [*shared, "acts", "group_end"], f"{place_in_cluster}_beside"
+        name = f"pe{col}" if config.cluster == 1 else f"pe{row}_{col}"
+        module = f"{config.name}_pe{place_in_cluster}"
+        return place(m, name, lambda: scheme.element(shared), self.modules, module)
 
 
 class DelayLine(Component):
@@ -159,14 +183,15 @@ def delayed(m: Module, name: str, value, width: int, modules: Modules | None, pr
 class Skew(Component):
     """Delays row i of the activations by i cycles, column j of the weights by j, and a group's end to match.
 
-    In reset, and until the first operands arrive, every cycle ends a group.
+    In clusters, those of one have the same delay: row i's is i // `Config.cluster` cycles, and so on. In reset, and until the first operands arrive, every cycle ends a group.
 
     Ports
     -----
     acts: in, `Config.act_wires` for each row; `acts_out`: out, the same, delayed.
     weights: in, the codes of all columns and lanes; `weights_out`: out, the same, delayed.
     group_end: in, 1: these operands end their group.
-    ends: out, 1 for each row: what the row's element asks for, a cycle behind the row's operands.
+    ends: out, 1 for each row (or cluster of rows): what the row's elements ask for, a cycle behind its
+        operands.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None):
@@ -181,19 +206,20 @@ class Skew(Component):
                 "group_end": In(1),
                 "acts_out": Out(acts),
                 "weights_out": Out(weights),
-                "ends": Out(config.rows),
+                "ends": Out(config.rows // config.cluster),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         config, modules = self.config, self.modules
-        act, weight = config.act_wires, config.lanes * config.weight_bits
+        act = config.cluster * config.act_wires
+        weight = config.cluster * config.lanes * config.weight_bits
         m.d.comb += [
             self.acts_out.eq(delayed(m, "acts_delays", self.acts, act, modules, config.name)),
             self.weights_out.eq(delayed(m, "weights_delays", self.weights, weight, modules, config.name)),
         ]
-        ends = Signal(config.rows, init=-1)
+        ends = Signal(config.rows // config.cluster, init=-1)
         m.d.sync += ends.eq(Cat(self.group_end, ends))
         m.d.comb += self.ends.eq(ends)
         return m
@@ -209,6 +235,9 @@ class SystolicArray(Component):
     t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is the OR of a segment of
     its column, so groups must end at least `Config.segment_rows` cycles apart (`Config.group_gap`).
 
+    With clusters i and j above are i // `Config.cluster` and j // `Config.cluster`, and a column has a bus for
+    each row of a cluster.
+
     An array is built of an upper and a lower half down to single rows: halves of equal size are one shared
     module, and OR buses are balanced trees.
 
@@ -221,9 +250,10 @@ class SystolicArray(Component):
     acts: in, `Config.act_wires` for each row.
     weights: in, for each column and lane what the scheme's elements take; `weights_out`: out, below the last
         row.
-    ends: in, 1 for each row: the operands of the cycle before ended their group.
-    sums: out, `Config.drain_bits` for each column, segment by segment.
-    row_sum: out, `Config.row_sum_bits` for each segment, only where something is subtracted.
+    ends: in, 1 for each row (or cluster of rows): the operands of the cycle before ended their group.
+    sums: out, `Config.drain_bits` for each bus of each column, segment by segment.
+    row_sum: out, `Config.row_sum_bits` for each row of a cluster and each segment, only where something is
+        subtracted.
     """
 
     def __init__(self, config: Config, modules: Modules | None = None, *, rows: int | None = None):
@@ -234,7 +264,9 @@ class SystolicArray(Component):
 
     def elaborate(self, platform):
         m = Module()
-        upper, lower = self._part(m, "upper", (self.rows + 1) // 2), self._part(m, "lower", self.rows // 2)
+        size = self.config.cluster
+        half = self.rows // size // 2 * size
+        upper, lower = self._part(m, "upper", self.rows - half), self._part(m, "lower", half)
         parts = [part for part in (upper, lower) if part is not None]
         m.d.comb += [
             Cat(part.acts for part in parts).eq(self.acts),
@@ -252,14 +284,14 @@ class SystolicArray(Component):
 
     def _joined(self, buses: list[Value]) -> Value:
         """Returns the buses of both halves: side by side where each is a segment or more, else as one."""
-        return Cat(buses) if _buses(self.config, self.rows) > 1 else reduce(or_, buses)
+        return Cat(buses) if _segments(self.config, self.rows) > 1 else reduce(or_, buses)
 
     def _part(self, m: Module, name: str, rows: int):
         """Adds an array of `rows` rows: a `Row`, or again two halves; None for no rows."""
         config, modules = self.config, self.modules
         if rows == 0:
             return None
-        if rows == 1:
+        if rows == config.cluster:
             return place(m, name, lambda: Row(config, modules), modules, f"{config.name}_row")
         return place(
             m,

@@ -116,10 +116,12 @@ class Top(Component):
             self._connect_banks(m, pacer, drain, read_out, dequantizers, conversions)
         followers = Followers(m, config, drain)
         if config.matrix.subtracts:
-            sums = words(array.row_sum, config.segments)
+            sums = words(array.row_sum, config.segments * config.buses)
             if self.circuits.row_sum_shape.signed:
                 sums = [each.as_signed() for each in sums]
             resolved = [self.circuits.resolved_row_sum(m, each) for each in sums]
+            if config.buses > 1:
+                resolved = [Cat(part) for part in _parts(resolved, config.buses)]
             followers.follow(resolved, [each.row_sum for each in dequantizers], "row_sum")
         if acts.group_code is not None:
             codes = words(acts.group_code, config.segments)
@@ -166,7 +168,7 @@ class Top(Component):
         """Connects what only dequantizers of several columns have."""
         m.d.comb += [
             Cat(each.arrives for each in dequantizers).eq(drain.arrives),
-            Cat(each.arrive_rows for each in dequantizers).eq(drain.arrive_rows),
+            Cat(each.arrive_words for each in dequantizers).eq(drain.arrive_words),
             drain.rows_read.eq(read_out.row),
             pacer.stalled.eq(drain.stalled),
             read_out.free.eq(~drain.reads.any()),

@@ -1,6 +1,6 @@
 """MixPE's W4A16 processing element: floating-point activations times integer weights, FP32 sums."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value
@@ -25,7 +25,7 @@ class FloatIntPE(Shell):
     FP32's range infinite), and each sum is rounded to nearest, ties to even, in the order of cycles. Products
     of several lanes are added first, in FP32, as a balanced tree: acc + ((p0 + p1) + (p2 + p3)).
 
-    Timing and flow are those of `Shell`.
+    `shared`, timing and flow are those of `Shell`.
 
     Ports
     -----
@@ -38,10 +38,10 @@ class FloatIntPE(Shell):
         `mixpe.hw.fp.accumulate.to_float` makes FP32. It is zero if no group ended.
     """
 
-    def __init__(self, config: Config, modules: Modules | None = None):
+    def __init__(self, config: Config, modules: Modules | None = None, shared: Collection[str] = ()):
         self.total = config.float_sum
         operands = {"acts": config.act_wires, "weights": config.lanes * config.weight_wires}
-        super().__init__(config, operands, Shape(self.total.bits), self._step, modules)
+        super().__init__(config, operands, Shape(self.total.bits), self._step, modules, shared)
 
     def _step(self, m: Module, adders: Adders, word: Value, held: Mapping[str, Signal]) -> Value:
         config = self.config

@@ -3,7 +3,7 @@
 `mixpe.hw.PE` is the element to place alone: it takes plain codes, whatever the datapath.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
@@ -30,7 +30,7 @@ class ArrayElement(Shell):
     What it takes and gives depends on the datapath: recoding of weights (`recoded_weights`) and the addition
     of saved carries (`resolved`) are done once for a column, at the array's edge.
 
-    Timing and flow are those of `Shell`: every cycle brings `lanes` products, and a bubble is a zero operand.
+    `shared`, timing and flow are those of `Shell`: every cycle brings `lanes` products, and a bubble is a zero operand.
 
     Ports
     -----
@@ -46,12 +46,12 @@ class ArrayElement(Shell):
         word of which `mixpe.hw.element.datapath.resolved` makes P. It is zero if no group ended.
     """
 
-    def __init__(self, config: Config, modules: Modules | None = None):
+    def __init__(self, config: Config, modules: Modules | None = None, shared: Collection[str] = ()):
         operands = {
             "acts": config.act_wires,
             "weights": config.lanes * config.weight_wires,
         }
-        super().__init__(config, operands, drain_shape(config), self._step, modules)
+        super().__init__(config, operands, drain_shape(config), self._step, modules, shared)
 
     def _step(self, _m: Module, adders: Adders, word: Value, held: Mapping[str, Signal]) -> Value:
         config = self.config

@@ -27,7 +27,9 @@ class Shell(Component):
     a group, so that operands need no reset.
 
     `operands`: names and widths of the operands. `word`: the shape of the accumulator. `modules`: as for
-    `mixpe.hw.modules`; with it, one-bit adders are modules.
+    `mixpe.hw.modules`; with it, one-bit adders are modules. `shared`: operands, and "group_end", that a
+    neighbour has registered for this element too; they enter a cycle later, when the neighbour passes them
+    on, and are passed on in the same cycle.
 
     Ports
     -----
@@ -44,9 +46,16 @@ class Shell(Component):
     """The operands that come one cycle before those of the others that they meet."""
 
     def __init__(
-        self, config: Config, operands: Mapping[str, int], word: Shape, step: Step, modules: Modules | None
+        self,
+        config: Config,
+        operands: Mapping[str, int],
+        word: Shape,
+        step: Step,
+        modules: Modules | None,
+        shared: Collection[str] = (),
     ):
         self.config = config
+        self.shared = tuple(shared)
         self.operands = dict(operands)
         self.word = word
         self.step = step
@@ -67,10 +76,11 @@ class Shell(Component):
         m = Module()
         held = {name: Signal(width, name=name, reset_less=True) for name, width in self.operands.items()}
         done = Signal(init=1)
-        inputs = PortGroup(self, "", self._inputs).ports.values()
+        inputs = PortGroup(self, "", self._inputs).ports
         outputs = PortGroup(self, "", self._outputs).ports.values()
-        m.d.sync += [kept.eq(port) for kept, port in zip(held.values(), inputs, strict=True)]
-        m.d.sync += done.eq(self.group_end)
+        for name, kept in held.items():
+            m.d["comb" if name in self.shared else "sync"] += kept.eq(inputs[name])
+        m.d["comb" if "group_end" in self.shared else "sync"] += done.eq(self.group_end)
         m.d.comb += [port.eq(kept) for kept, port in zip(held.values(), outputs, strict=True)]
         m.d.comb += self.group_end_out.eq(done)
 

@@ -1,7 +1,7 @@
 """What the circuits of every activation scheme have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,8 @@ class Circuits(ABC):
         self.modules = modules
 
     @abstractmethod
-    def element(self) -> Component:
-        """Returns the processing element."""
+    def element(self, shared: Collection[str] = ()) -> Component:
+        """Returns the processing element; `shared` as `mixpe.hw.element.shell.Shell` has it."""
 
     @abstractmethod
     def row_accumulator(self) -> Any:

@@ -1,5 +1,6 @@
 """Circuits for floating-point activations that are multiplied as they are and summed in FP32."""
 
+from collections.abc import Collection
 from typing import Any
 
 from amaranth.hdl import Module, Shape, Signal, Value, signed, unsigned
@@ -20,8 +21,8 @@ class FpMacCircuits(Circuits):
 
     name = "fp_mac"
 
-    def element(self) -> Component:
-        return FloatIntPE(self.config, self.modules)
+    def element(self, shared: Collection[str] = ()) -> Component:
+        return FloatIntPE(self.config, self.modules, shared)
 
     def row_accumulator(self) -> Any:
         return FloatRowSum(self.config)

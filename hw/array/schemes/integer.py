@@ -1,5 +1,6 @@
 """Circuits for integer activations."""
 
+from collections.abc import Collection
 from typing import Any
 
 from amaranth.hdl import Module, Shape, Signal, Value, signed
@@ -18,8 +19,8 @@ class IntegerCircuits(Circuits):
 
     name = "integer"
 
-    def element(self) -> Component:
-        return ArrayElement(self.config, self.modules)
+    def element(self, shared: Collection[str] = ()) -> Component:
+        return ArrayElement(self.config, self.modules, shared)
 
     def row_accumulator(self) -> Any:
         return RowSum(self.config)
