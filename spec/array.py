@@ -127,7 +127,8 @@ class Config(Widths):
         return max(1, (self.scale_slots - 1).bit_length())
 
     # Latencies, in cycles. Cycle 0 brings a group's last operands into the top. Column j lags by
-    # j // `cluster` and row i by i // `cluster` up to the bus. Behind it, a dequantizer lags as `lags` says, and its sum n by n.
+    # j // `cluster` and row i by i // `cluster` up to the bus. Behind it, a dequantizer lags as `lags` says,
+    # and its sum n by n.
 
     @property
     def sum_latency(self) -> int:

@@ -263,7 +263,9 @@ class Fields:
             if (value := getattr(self, name)) % self.cluster:
                 raise UserError(f"{name} must be a multiple of cluster, which is {self.cluster}, not {value}")
         if self.share == 1 < self.cluster:
-            raise UserError("share must be 0 or at least 2 for cluster 2, not 1: sums of two rows come at once")
+            raise UserError(
+                "share must be 0 or at least 2 for cluster 2, not 1: sums of two rows come at once"
+            )
         if self.share and self.cols % self.share:
             divisors = [count for count in range(1, self.cols + 1) if self.cols % count == 0]
             nearest = min(divisors, key=lambda count: abs(count - self.share))

@@ -59,12 +59,18 @@ def parts(config: Config | CoreConfig) -> list[Part]:
     return [*array, *blocks, Part(config.name, "core", macs, macs)]
 
 
+_ROW = {1: "row of PEs", 2: "two rows of PEs"}
+
+
 def _array_parts(config: Config, title: str) -> list[Part]:
     name, lanes = config.name, config.lanes
     macs = config.rows * config.cols * lanes
     return [
         Part(f"{name}_pe", "PE", lanes, macs),
-        Part(f"{name}_row", "row of PEs", config.cols * lanes, macs),
+        Part(f"{name}_pe_beside", "PE beside another", lanes, macs),
+        Part(f"{name}_pe_below", "PE below another", lanes, macs),
+        Part(f"{name}_pe_below_beside", "PE amid others", lanes, macs),
+        Part(f"{name}_row", _ROW[config.cluster], config.cluster * config.cols * lanes, macs),
         Part(f"{name}_array", "array", macs, macs),
         Part(f"{name}_aligner", "aligner", None, macs),
         Part(f"{name}_dequantizer", "dequantizer", None, macs),

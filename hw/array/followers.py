@@ -1,5 +1,6 @@
 """What belongs to a row, on its way along the dequantizers of the row's segment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Module, Signal, Value
@@ -20,7 +21,7 @@ class Followers:
     def __init__(self, m: Module, config: Config, drain: Any):
         self.m, self.config, self.drain = m, config, drain
 
-    def follow(self, values: list[Value], ports: list[Value], name: str, *, early: int = 0) -> None:
+    def follow(self, values: Sequence[Value], ports: Sequence[Value], name: str, *, early: int = 0) -> None:
         """Connects a port of each dequantizer, in which a row is due in its cycle `Config.sum_latency`.
 
         values: of each segment; row i's is there in cycle t+2+i-`early` if its group ended in cycle t. Of
@@ -39,7 +40,7 @@ class Followers:
                 value = self._delayed(value, 1, f"{prefix}{index}_")
                 self.m.d.comb += port.eq(value)
 
-    def _in_banks(self, value: Value, ports: list[Value], name: str) -> None:
+    def _in_banks(self, value: Value, ports: Sequence[Value], name: str) -> None:
         config, m = self.config, self.m
         shape = ports[0].shape()
         hold = Hold(config, shape.width)

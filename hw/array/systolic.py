@@ -183,7 +183,8 @@ def delayed(m: Module, name: str, value, width: int, modules: Modules | None, pr
 class Skew(Component):
     """Delays row i of the activations by i cycles, column j of the weights by j, and a group's end to match.
 
-    In clusters, those of one have the same delay: row i's is i // `Config.cluster` cycles, and so on. In reset, and until the first operands arrive, every cycle ends a group.
+    In clusters, those of one have the same delay: row i's is i // `Config.cluster` cycles, and so on. In
+    reset, and until the first operands arrive, every cycle ends a group.
 
     Ports
     -----
@@ -235,8 +236,8 @@ class SystolicArray(Component):
     t+2+i+j, and the activation sum of row i on `row_sum` in cycle t+2+i. Each bus is the OR of a segment of
     its column, so groups must end at least `Config.segment_rows` cycles apart (`Config.group_gap`).
 
-    With clusters i and j above are i // `Config.cluster` and j // `Config.cluster`, and a column has a bus for
-    each row of a cluster.
+    With clusters, i and j above are i // `Config.cluster` and j // `Config.cluster`, and a column has a bus
+    for each row of a cluster.
 
     An array is built of an upper and a lower half down to single rows: halves of equal size are one shared
     module, and OR buses are balanced trees.

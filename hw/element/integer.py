@@ -30,7 +30,8 @@ class ArrayElement(Shell):
     What it takes and gives depends on the datapath: recoding of weights (`recoded_weights`) and the addition
     of saved carries (`resolved`) are done once for a column, at the array's edge.
 
-    `shared`, timing and flow are those of `Shell`: every cycle brings `lanes` products, and a bubble is a zero operand.
+    `shared`, timing and flow are those of `Shell`: every cycle brings `lanes` products, and a bubble is a
+    zero operand.
 
     Ports
     -----

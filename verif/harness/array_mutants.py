@@ -118,7 +118,8 @@ def _valid_rows(config: Config) -> dict[str, str]:
         if line in widths
     ]
     if config.bank_cols > 1:
-        outputs.append(("arrive_rows", row, 2, range(config.cols), "arrives"))
+        lags = [col // config.cluster for col in range(config.cols)]
+        outputs.append(("arrive_words", config.held_word_bits, 2, lags, "arrives"))
         outputs.append(("follow_row", row, config.sum_latency - 1, (0,), "valid"))
     return {
         f"{name}[{place * width + bit}]" if len(lags) * width > 1 else name: f"{valid}{stage + lag}"

@@ -46,11 +46,12 @@ def arrays(draw: st.DrawFn, **own: st.SearchStrategy[Any]) -> Config:
     fields = {name: draw(own[name] if name in own else field_values(name)) for name in ARRAY_FIELDS}
     if "name" not in own and draw(st.booleans()):
         fields["name"] = ""
+    cols = fields["cols"]
+    if "cluster" not in own and (cols % 2 or fields["rows"] % 2):
+        fields["cluster"] = 1
     if "share" not in own:
-        cols = fields["cols"]
-        fields["share"] = draw(
-            st.sampled_from([0, *(each for each in range(1, cols + 1) if cols % each == 0)])
-        )
+        counts = range(fields["cluster"], cols + 1)
+        fields["share"] = draw(st.sampled_from([0, *(count for count in counts if cols % count == 0)]))
     if weight := WEIGHT_FORMATS.get(fields["weight_format"]):
         bits = draw(st.sampled_from((0, weight.bits)))
         fields |= {"weight_bits": bits, "weight_signed": True, "zero_point": False}

@@ -10,7 +10,18 @@ from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
 from mixpe.spec.formats.numbers import ACT_FORMATS
 
-INTEGERS = ("weight_bits", "act_bits", "group", "rows", "cols", "lanes", "share", "acc_bits", "align_bits")
+INTEGERS = (
+    "weight_bits",
+    "act_bits",
+    "group",
+    "rows",
+    "cols",
+    "lanes",
+    "cluster",
+    "share",
+    "acc_bits",
+    "align_bits",
+)
 FLAGS = ("weight_signed", "zero_point", "token_scale")
 TEXTS = ("name", "weight_format", "act_format", "fp_scheme", "datapath", "adder", "target", "out_format")
 NAMES = "name must be a lower-case letter followed by at most 79 lower-case letters, digits and underscores"
@@ -65,6 +76,25 @@ def test_share():
         assert refusal(share=value) == f"share must be 0 or 1 to 128, not {value}"
     assert refusal(share=5) == "share must divide cols, which are 16, not 5; the nearest is 4"
     assert refusal(cols=12, share=128) == "share must divide cols, which are 12, not 128; the nearest is 12"
+
+
+def test_cluster():
+    """Sums of two rows come at once, so that a bank must hold them."""
+    for rows, cols, lanes, group, expected in (
+        (8, 8, 4, 128, 4),
+        (16, 16, 4, 128, 2),
+        (16, 16, 4, 32, 2),
+        (2, 2, 1, 1, 2),
+    ):
+        config = Config(rows=rows, cols=cols, lanes=lanes, group=group, cluster=2)
+        assert (config.bank_cols, config.segments) == (expected, 1)
+    for value in (0, 3, -1, 10**30):
+        assert refusal(cluster=value) == f"cluster must be one of 1, 2, not {value}"
+    assert refusal(cluster=2, rows=5) == "rows must be a multiple of cluster, which is 2, not 5"
+    assert refusal(cluster=2, cols=5) == "cols must be a multiple of cluster, which is 2, not 5"
+    assert refusal(cluster=2, share=1) == (
+        "share must be 0 or at least 2 for cluster 2, not 1: sums of two rows come at once"
+    )
 
 
 def test_segments():
@@ -317,6 +347,7 @@ def test_derived_names_differ():
         {"cols": 5},
         {"lanes": 2},
         {"share": 2},
+        {"cluster": 2},
         {"datapath": "booth"},
         {"datapath": "bit_heap", "adder": "prefix"},
         {"target": "fpga"},
@@ -328,7 +359,11 @@ def test_derived_names_differ():
         "name"
     }
     clashes = [{"act_bits", "act_format"}, {"fp_scheme", "datapath"}, {"fp_scheme", "acc_bits"}]
-    clashes += [{"cols", "share"}]  # it must divide them
+    clashes += [
+        {"cols", "share"},
+        {"rows", "cluster"},
+        {"cols", "cluster"},
+    ]  # the second must divide the first
     clashes += [{"weight_format", field} for field in ("weight_bits", "weight_signed", "zero_point")]
     pairs = [
         {**one, **two}
@@ -354,6 +389,7 @@ def test_longest_derived_names(act_format):
         "rows": 128,
         "cols": 128,
         "lanes": 8,
+        "cluster": 2,
         "share": 128,
         "acc_bits": 48,
         "out_format": "fp16",

@@ -45,15 +45,18 @@ ACTIVATIONS: list[dict[str, Any]] = [{}, {"act_format": "fp16", "align_bits": 13
 
 def random_config(rng: random.Random, **fields: int) -> Config:
     cols = fields.pop("cols", rng.choice((1, 2, 3, 5, 8, 16, 40, 128)))
-    shares = [0, 0, 0, 1, *(count for count in range(2, cols + 1) if cols % count == 0)]
+    rows = fields.pop("rows", rng.choice((1, 2, 3, 5, 8, 16, 40, 128)))
+    cluster = 1 if rows % 2 or cols % 2 else rng.choice((1, 2))
+    shares = [0, 0, 0, cluster, *(count for count in range(2, cols + 1) if cols % count == 0)]
     return Config(
         cols=cols,
+        rows=rows,
+        cluster=cluster,
         share=rng.choice(shares),
         weight_signed=rng.random() < 0.5,
         zero_point=rng.random() < 0.5,
         token_scale=rng.random() < 0.5,
         group=rng.choice((1, 2, 5, 8, 31, 32, 64, 100, 128)),
-        rows=fields.pop("rows", rng.choice((1, 2, 3, 5, 8, 16, 40, 128))),
         lanes=rng.choice((1, 2, 4, 8)),
         datapath=rng.choice(("shift_add", "carry_save")),
         **rng.choice(ACTIVATIONS),
@@ -186,9 +189,10 @@ def test_nothing_is_used_twice():
                 uses.append((end, group % config.scale_slots, group))
                 for row, col in itertools.product(range(config.rows), range(config.cols)):
                     (segment, inside), (bank, place) = divmod(row, rows), divmod(col, share)
-                    cycle = end + 2 + row + col
-                    assert (segment, col, cycle) not in bus, "two sums on one bus"
-                    bus.add((segment, col, cycle))
+                    follows = end + 2 + row // config.cluster
+                    cycle = follows + col // config.cluster
+                    assert (segment, row % config.cluster, col, cycle) not in bus, "two sums on one bus"
+                    bus.add((segment, row % config.cluster, col, cycle))
                     lag = segment * rows + bank * share
                     item = end + lag + inside * share + place
                     assert (segment, bank, item) not in items, "two items at once"
@@ -197,9 +201,9 @@ def test_nothing_is_used_twice():
                         assert held.get((row, col), -1) <= cycle, "sum overwritten while held"
                         assert cycle < item + 3, "sum not there in its turn"
                         held[row, col] = item + 3
-                        assert followed.get(row, -1) <= end + 2 + row, "what belongs to a row overwritten"
+                        assert followed.get(row, -1) <= follows, "what belongs to a row overwritten"
                         if col == 0:
-                            assert end + 2 + row < item + config.sum_latency - 1
+                            assert follows < item + config.sum_latency - 1
                             follow = item + config.sum_latency - 1
                     # A memory read shows what was written in earlier cycles.
                     if index:

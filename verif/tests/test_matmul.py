@@ -87,6 +87,23 @@ CONFIGS = {
     "4x4, banks of 4, FP16 aligned, zero points": Config(
         rows=4, cols=4, group=16, share=4, act_format="fp16", align_bits=11, zero_point=True
     ),
+    "4x6, clusters, banks of 3, zero points": Config(
+        rows=4, cols=6, group=12, cluster=2, share=3, zero_point=True, weight_signed=False, lanes=2
+    ),
+    "6x4, clusters, E5M2 aligned, zero points": Config(
+        rows=6,
+        cols=4,
+        group=7,
+        cluster=2,
+        act_format="fp8_e5m2",
+        align_bits=9,
+        zero_point=True,
+        datapath="carry_save",
+        token_scale=True,
+    ),
+    "2x4, clusters, FP16 as it is, zero points": Config(
+        rows=2, cols=4, group=14, cluster=2, act_format="fp16", fp_scheme="fp_mac", zero_point=True
+    ),
     "2x10, banks of 5": Config(rows=2, cols=10, group=12, share=5, lanes=2, token_scale=True),
     "3x4, banks of 2, FP16 as it is, zero points": Config(
         rows=3, cols=4, group=14, share=2, act_format="fp16", fp_scheme="fp_mac", zero_point=True
@@ -149,16 +166,13 @@ def random_config(seed: int) -> Config:
     rng = np.random.default_rng(seed)
     if seed % 2:
         return random_float_config(rng)
-    cols = int(rng.integers(1, 10))
     return Config(
-        cols=cols,
-        share=random_share(rng, cols),
+        **random_shape(rng, 9),
         weight_bits=int(rng.integers(2, 9)),
         weight_signed=bool(rng.integers(2)),
         zero_point=bool(rng.integers(2)),
         act_bits=int(rng.integers(4, 17)),
         group=int(rng.choice([1, 2, 3, 7, 8, 13, 32, 33, 64, 100, 300])),
-        rows=int(rng.integers(1, 10)),
         lanes=int(rng.choice([1, 2, 4, 8])),
         datapath=str(rng.choice(DATAPATHS)),
         target=str(rng.choice(["asic", "fpga"])),
@@ -167,23 +181,24 @@ def random_config(seed: int) -> Config:
     )
 
 
-def random_share(rng: np.random.Generator, cols: int) -> int:
-    """What is best, half of the time, else any that divides the columns."""
-    return (
-        0
-        if rng.random() < 0.5
-        else int(rng.choice([each for each in range(1, cols + 1) if cols % each == 0]))
-    )
+def random_shape(rng: np.random.Generator, most: int) -> dict[str, int]:
+    """Rows, columns, and how they share: half of the time as is best, else in any way that is legal."""
+    rows, cols = (int(size) for size in rng.integers(1, most, 2, endpoint=True))
+    shape = {"rows": rows, "cols": cols, "cluster": 1, "share": 0}
+    if rng.random() < 0.3:
+        shape |= {"rows": rows + rows % 2, "cols": cols + cols % 2, "cluster": 2}
+    if rng.random() < 0.5:
+        counts = range(shape["cluster"], shape["cols"] + 1)
+        shape["share"] = int(rng.choice([each for each in counts if shape["cols"] % each == 0]))
+    return shape
 
 
 def random_float_config(rng: np.random.Generator) -> Config:
     form = ACT_FORMATS[str(rng.choice([*ACT_FORMATS]))]
     aligned = bool(rng.integers(2))
     widest = min(exact_align_bits(form), ALIGN_BITS[1])
-    cols = int(rng.integers(1, 8))
     return Config(
-        cols=cols,
-        share=random_share(rng, cols),
+        **random_shape(rng, 7),
         weight_bits=int(rng.integers(2, 9)),
         weight_signed=bool(rng.integers(2)),
         zero_point=bool(rng.integers(2)),
@@ -191,7 +206,6 @@ def random_float_config(rng: np.random.Generator) -> Config:
         fp_scheme="aligned" if aligned else "fp_mac",
         align_bits=int(rng.integers(ALIGN_BITS[0], widest, endpoint=True)) if aligned else 0,
         group=int(rng.choice([1, 2, 3, 7, 8, 13, 32, 33, 64])),
-        rows=int(rng.integers(1, 8)),
         lanes=int(rng.choice([1, 2, 4, 8])),
         datapath=str(rng.choice(DATAPATHS)) if aligned else "shift_add",
         target=str(rng.choice(["asic", "fpga"])),
