@@ -136,10 +136,11 @@ class Top(Component):
         for index, each in enumerate(dequantizers):
             segment, row = index // config.banks, read_out.row
             taken = read_out.take
-            if config.segments > 1:
-                first = segment * config.segment_rows
-                row, inside = row - first, (row >= first) & (row < first + config.segment_rows)
-                taken &= inside
+            if segment:
+                taken &= read_out.row >= segment * config.segment_rows
+                row = row - segment * config.segment_rows
+            if segment < config.segments - 1:
+                taken &= read_out.row < (segment + 1) * config.segment_rows
             m.d.comb += [
                 each.scale_write.eq(pacer.group_end),
                 each.take.eq(taken),
