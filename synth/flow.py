@@ -120,7 +120,8 @@ def synthesize(
     reported = list(dict.fromkeys([top, *(name for name in modules if name in instances)]))
     runs, keep = (reported, []) if recipe.flatten else ([top], sorted({*reported, *elaborated.shared(top)}))
     gate = find_gate(library) if library and recipe.clock_gates else None
-    registers, gates = _mapping(library, gate, folder, log)
+    gating = gate if has_enables(top, folder) else None
+    registers, gates = _mapping(library, gating, folder, log)
     scripts = [
         "read_verilog design.v",
         f"hierarchy -check -top {top}",
@@ -145,10 +146,22 @@ def synthesize(
 
 
 def elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None] | None = None) -> Netlist:
-    """Reads `design.v` in `folder` as it was written; refuses undriven wires and combinational loops."""
+    """Reads `design.v` in `folder` as it was written; refuses undriven wires and combinational loops.
+
+    Leaves in `folder` what `has_enables` reads.
+    """
     script = ["read_verilog design.v", f"hierarchy -check -top {top}", "proc", "check -assert"]
-    run_yosys("\n".join([*script, "tee -q -o source.json stat -json", ""]), folder, log, progress)
+    script += ["tee -q -o source.json stat -json", "opt", "tee -q -o enables.json stat -json", ""]
+    run_yosys("\n".join(script), folder, log, progress)
     return Netlist.read(folder / "source.json")
+
+
+def has_enables(top: str, folder: Path) -> bool:
+    """Tells whether module `top`, which `elaborate` has read in `folder`, has registers to gate.
+
+    Where it has none, looking for them would still change the order of cells, and with it what ABC finds.
+    """
+    return Netlist.read(folder / "enables.json").has_enables(top)
 
 
 def _mapping(

@@ -12,7 +12,15 @@ from .adders import FULL, HALF, AdderCell, boxes, find_adders, techmap
 from .buffers import buffer_signals, find_buffer
 from .cells import CellModels
 from .clock_gates import find_gate
-from .flow import Cells, count_cells, elaborate, gate_commands, library_options, register_commands
+from .flow import (
+    Cells,
+    count_cells,
+    elaborate,
+    gate_commands,
+    has_enables,
+    library_options,
+    register_commands,
+)
 from .liberty import Library
 from .netlist import Netlist
 from .yosys import run_yosys
@@ -90,6 +98,7 @@ class Mapper:
         kinds = [name for name in self.instances if name.endswith((f"_{FULL}", f"_{HALF}"))]
         self.clock_gate = find_gate(library)
         """The library's clock gate; None where it has none, and enables are multiplexers."""
+        self._gating = self.clock_gate if has_enables(top, folder) else None
         self.adders: dict[str, AdderCell] = find_adders(library, models) if kinds else {}
         """Adder cells of the library, by kind, if the design has one-bit adders."""
         self._adder_modules = kinds
@@ -131,7 +140,7 @@ class Mapper:
                 techmap(chosen, self._adder_modules), encoding="utf-8"
             )
             commands += [f"read_verilog {adders}_boxes.v", f"techmap -map {adders}_map.v"]
-        gate = self.clock_gate if way.clock_gates else None
+        gate = self._gating if way.clock_gates else None
         registers = register_commands(self.library, self._models, gate, self._folder)
         commands += gate_commands(self.top, self._keep, way.booth, registers)
         return [*commands, f"write_rtlil {_state(way)}"]

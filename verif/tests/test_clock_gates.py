@@ -156,6 +156,15 @@ def test_without_gates_netlists_are_as_if_the_library_had_none(tmp_path: Path) -
     assert netlists[0] == netlists[1]
 
 
+def test_a_design_without_enables_is_left_as_it_is(tmp_path: Path) -> None:
+    """Yosys gets the very commands that it gets without gates."""
+    scripts = []
+    for enable, gates in (("1", True), ("1", False), ("e", True)):
+        mapped(tmp_path, library(tmp_path), word(8, enable), Way("area", clock_gates=gates))
+        scripts.append((tmp_path / "script.ys").read_text().replace("_gates.il", "_multiplexers.il"))
+    assert scripts[0] == scripts[1] != scripts[2]
+
+
 # Every kind of register that an enable may stop: reset whatever the enable is, only with it, or not at all;
 # a memory, and words whose enables depend on each other.
 RESETS = """module t(input clk, clear, e, f, input [3:0] a, output reg [3:0] p, q, r, s, output [3:0] m);
