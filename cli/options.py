@@ -87,3 +87,12 @@ def out_dir_option(command: Callable) -> Callable:
     return click.option(
         "--out-dir", type=click.Path(path_type=Path), default=None, help="Folder of the files [build/<name>]."
     )(command)
+
+
+def clock_gates_option(command: Callable) -> Callable:
+    """Gives `command` the option `clock_gates`: whether words of registers get the library's clock gates."""
+    return click.option(
+        "--clock-gates/--no-clock-gates",
+        default=True,
+        help="Enables of words of registers by the library's clock gates or by multiplexers [--clock-gates].",
+    )(command)

@@ -34,7 +34,7 @@ from ..spec.core import CoreConfig
 from ..spec.errors import UserError
 from ..support.data import LIBRARIES, find_library, folders
 from ..support.files import check_folder, check_place, write_file
-from .options import HELP, config_options
+from .options import HELP, clock_gates_option, config_options
 
 if TYPE_CHECKING:  # Amaranth takes a second to import
     from ..ppa.designs import AnyDesign
@@ -124,6 +124,7 @@ _PATH = click.Path(path_type=Path)
     metavar="ADDRESS",
     help="Measure on the workers of this Dask scheduler, such as tcp://host:8786 or tls://host:8786.",
 )
+@clock_gates_option
 @click.option("--no-cache", is_flag=True, help="Measure everything anew, and keep nothing.")
 @click.option("--png", is_flag=True, help="Write the plots as PNG, not SVG.")
 @click.option("--list", "list_only", is_flag=True, help="List the designs and end.")
@@ -147,6 +148,7 @@ def ppa(
     latex_file: Path | None,
     workers: int | None,
     scheduler: str,
+    clock_gates: bool,
     no_cache: bool,
     png: bool,
     list_only: bool,
@@ -172,7 +174,11 @@ def ppa(
     libraries = _libraries(libs, quick)
     from ..ppa.designs import job
 
-    jobs = [job(design, name, sources, points) for name, sources in libraries.items() for design in chosen]
+    jobs = [
+        job(design, name, sources, points, clock_gates=clock_gates)
+        for name, sources in libraries.items()
+        for design in chosen
+    ]
     try:
         with _shown(len(jobs)) as tell:
             results = run_jobs(

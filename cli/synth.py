@@ -16,7 +16,7 @@ from ..synth.liberty import read_library
 from ..synth.parts import parts
 from ..synth.report import records, table, to_json
 from ..synth.yosys import require_yosys
-from .options import HELP, DesignCommand, config_options, out_dir_option
+from .options import HELP, DesignCommand, clock_gates_option, config_options, out_dir_option
 
 
 @click.command(cls=DesignCommand, context_settings=HELP)
@@ -31,9 +31,15 @@ from .options import HELP, DesignCommand, config_options, out_dir_option
 @click.option(
     "--booth/--no-booth", default=True, help="Multiply by Yosys's Booth or default multipliers [--booth]."
 )
+@clock_gates_option
 @out_dir_option
 def synth(
-    config: Config | CoreConfig, lib: str | None, flatten: bool, booth: bool, out_dir: Path | None
+    config: Config | CoreConfig,
+    lib: str | None,
+    flatten: bool,
+    booth: bool,
+    clock_gates: bool,
+    out_dir: Path | None,
 ) -> None:
     """Count cells and area of a design's modules with Yosys; write synth.json.
 
@@ -44,7 +50,7 @@ def synth(
     count as no cells and no area.
     """
     require_yosys()
-    recipe = Recipe(flatten=flatten, booth=booth)
+    recipe = Recipe(flatten=flatten, booth=booth, clock_gates=clock_gates)
     out_dir = out_dir or Path("build") / config.name
     with temporary_folder("mixpe-synth-") as folder:
         library = read_library(_library_name(lib), find_library(lib), folder / "liberty") if lib else None

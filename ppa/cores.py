@@ -31,7 +31,7 @@ def measure_core(design: CoreDesign, job: Job) -> CoreRecord:
             folder,
             folder / "yosys.log",
             library=library,
-            recipe=Recipe(),
+            recipe=Recipe(clock_gates=job.clock_gates),
         )
         blocks = []
         for part in found:
@@ -47,6 +47,7 @@ def measure_core(design: CoreDesign, job: Job) -> CoreRecord:
                 library=library.name,
                 corner=library.corner,
                 blocks=tuple(blocks),
+                clock_gate=synthesis.clock_gate,
                 tools=used_tools(),
                 liberty_files=liberty_sources(library),
             )

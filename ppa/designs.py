@@ -235,11 +235,16 @@ def outside(found: Outside) -> Design:
 
 
 def job(
-    design: AnyDesign, library: str, sources: Sequence[Path], targets: tuple[float | None, ...] | None
+    design: AnyDesign,
+    library: str,
+    sources: Sequence[Path],
+    targets: tuple[float | None, ...] | None,
+    *,
+    clock_gates: bool = True,
 ) -> Job:
     """Returns the measurement of `design` with the library of the Liberty files `sources`.
 
     `targets`: periods in ns to synthesize for, None among them: for area. None: for area, and for `SHARES` of
-    the period which that gives.
+    the period which that gives. clock_gates: words of registers get the library's clock gates.
     """
-    return Job(design, library, tuple(sources), targets or (), model_files())
+    return Job(design, library, tuple(sources), targets or (), model_files(), clock_gates)

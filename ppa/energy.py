@@ -129,6 +129,8 @@ def _element_part(library: Library, adders: frozenset[str]) -> Callable[[str, st
     def part(_path: str, cell: str) -> str:
         if library.cells[cell].kind == "register":
             return "registers"
+        if library.cells[cell].kind == "clock gate":
+            return "clock gates"
         return "adder cells" if cell in adders else "logic"
 
     return part

@@ -66,13 +66,14 @@ def _measured(design: Design, job: Job) -> list[AnyRecord]:
             hierarchy=design.kind == "array",
             keep=[f"{made.top}_{part}" for part in ARRAY_PARTS],
         )
-        candidates = _timed(mapper, _area_ways(design, mapper), library, folder)
+        candidates = _timed(mapper, _area_ways(design, mapper, job.clock_gates), library, folder)
         smallest = min(candidates, key=lambda c: (c.area, c.timing.min_period_ns))
         shares = SHARES[design.kind]
         targets = job.targets or (None, *(share * smallest.timing.min_period_ns for share in shares))
         delays = [target for target in targets if target is not None]
         if delays:
-            candidates += _timed(mapper, _timed_ways(design, mapper, delays), library, folder)
+            ways = _timed_ways(design, mapper, job.clock_gates, delays)
+            candidates += _timed(mapper, ways, library, folder)
         records, energies = [], {}
         for target in targets:
             chosen = _choose(candidates, target)
@@ -87,19 +88,23 @@ def _measured(design: Design, job: Job) -> list[AnyRecord]:
                     library,
                     folder / key.stem,
                 )
-            records.append(_record(design, made, library, target, chosen, energies[key]))
+            gate = mapper.clock_gate.cell if mapper.clock_gate and job.clock_gates else ""
+            records.append(_record(design, made, library, gate, target, chosen, energies[key]))
         return records
 
 
-def _area_ways(design: Design, mapper: Mapper) -> list[Way]:
-    return _booth(
-        [Way(script, adders) for script in _AREA[design.kind] for adders in _adders(mapper)], mapper
-    )
-
-
-def _timed_ways(design: Design, mapper: Mapper, targets: Iterable[float]) -> list[Way]:
+def _area_ways(design: Design, mapper: Mapper, clock_gates: bool) -> list[Way]:
     ways = [
-        Way(script, adders, delay_ns=_GATES_SHARE * target)
+        Way(script, adders, clock_gates=clock_gates)
+        for script in _AREA[design.kind]
+        for adders in _adders(mapper)
+    ]
+    return _booth(ways, mapper)
+
+
+def _timed_ways(design: Design, mapper: Mapper, clock_gates: bool, targets: Iterable[float]) -> list[Way]:
+    ways = [
+        Way(script, adders, delay_ns=_GATES_SHARE * target, clock_gates=clock_gates)
         for target in targets
         for script in _TIMED[design.kind]
         for adders in _adders(mapper)
@@ -140,7 +145,13 @@ def _choose(candidates: Sequence[Candidate], target: float | None) -> Candidate:
 
 
 def _record(
-    design: Design, made: Made, library: Library, target: float | None, chosen: Candidate, energy: Energy
+    design: Design,
+    made: Made,
+    library: Library,
+    clock_gate: str,
+    target: float | None,
+    chosen: Candidate,
+    energy: Energy,
 ) -> Record:
     cells = chosen.mapping.cells[made.top]
     period, macs = chosen.timing.min_period_ns, made.macs_per_cycle
@@ -161,6 +172,7 @@ def _record(
             target_ns=target,
             area_um2=chosen.area,
             area_registers_um2=cells.area_registers or 0.0,
+            area_clock_gates_um2=cells.area_clock_gates or 0.0,
             area_adders_um2=cells.area_adders or 0.0,
             area_logic_um2=cells.area_logic or 0.0,
             min_period_ns=period,
@@ -178,6 +190,7 @@ def _record(
             operands=energy.operands,
             clock_ns=energy.clock_ns,
             recipe=chosen.mapping.way,
+            clock_gate=clock_gate,
             tools=used_tools(),
             liberty_files=liberty_sources(library),
         )

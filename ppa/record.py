@@ -71,6 +71,8 @@ class Record:
     energy_breakdown_pj, area_breakdown_um2: by part; the energy is per MAC, the area of the whole design.
     clock_ns: the period of the simulation that gave the energy.
     full_adders, full_adder_floor: full adders of the bit heap, and their least number; None without a heap.
+    clock_gate: the library's cell for enables of words; "" where they are multiplexers, for lack of one or as
+        the recipe has it.
     docs/measuring.md describes every field.
     """
 
@@ -86,6 +88,7 @@ class Record:
     target_ns: float | None
     area_um2: float
     area_registers_um2: float
+    area_clock_gates_um2: float
     area_adders_um2: float
     area_logic_um2: float
     min_period_ns: float
@@ -103,6 +106,7 @@ class Record:
     operands: str
     clock_ns: float
     recipe: Way
+    clock_gate: str
     tools: Tools
     liberty_files: tuple[LibertySource, ...]
 
@@ -126,7 +130,7 @@ class CoreRecord:
     """Holds the area of an accelerator core by block, with one library.
 
     A core has no period and no energy here: its memories come from a memory compiler. Its array has both, in
-    a `Record` of its own.
+    a `Record` of its own. clock_gate: as in a `Record`.
     """
 
     design: str
@@ -135,6 +139,7 @@ class CoreRecord:
     library: str
     corner: str | None
     blocks: tuple[Block, ...]
+    clock_gate: str
     tools: Tools
     liberty_files: tuple[LibertySource, ...]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..spec.errors import UserError
 from .cells import Bit, CellModels, Table
+from .clock_gates import ClockGate
 from .liberty import Library
 
 SINKS = 16
@@ -49,7 +50,7 @@ def find_buffer(library: Library, models: CellModels) -> BufferCell:
 def buffer_signals(design: dict[str, Any], buffer: BufferCell, models: CellModels) -> None:
     """Adds buffers to the modules of `design`, a netlist as Yosys writes it in JSON, in place.
 
-    Every signal but constants and the clock on port clk is left at most `SINKS` sinks.
+    Every signal but constants and clocks, on port clk or behind a clock gate, is left at most `SINKS` sinks.
     """
     for module in design["modules"].values():
         _buffer_module(module, design["modules"], buffer, models)
@@ -69,7 +70,7 @@ def _buffer_module(
                         sinks[bit].append((bits, index))
     for port in module["ports"].values():
         highest = max([highest, *(bit for bit in port["bits"] if isinstance(bit, int))])
-    free = set(module["ports"]["clk"]["bits"]) if "clk" in module["ports"] else set()
+    free = _clocks(module, models)
     count = 0
     for net, places in list(sinks.items()):
         level = places
@@ -92,6 +93,17 @@ def _buffer_module(
                 }
                 inputs.append((connections[buffer.input], 0))
             level = inputs
+
+
+def _clocks(module: dict[str, Any], models: CellModels) -> set[Bit]:
+    """Returns the clocks of a module: they have a tree, which the flow does not build."""
+    clocks: set[Bit] = set(module["ports"]["clk"]["bits"]) if "clk" in module["ports"] else set()
+    for cell in module["cells"].values():
+        if cell["type"] in models:
+            outputs = models[cell["type"]].outputs
+            for pin, bits in cell["connections"].items():
+                clocks |= set(bits) if isinstance(outputs.get(pin), ClockGate) else set()
+    return clocks
 
 
 def _is_input(cell: dict[str, Any], pin: str, modules: dict[str, Any], models: CellModels) -> bool:

@@ -81,10 +81,16 @@ class Condition:
 
 @dataclass(frozen=True)
 class CellEnergies:
-    """Energies of a cell by pin. captures: (clock, data, output, inverted) of a plain flip-flop, or None."""
+    """Energies of a cell by pin.
+
+    captures: (clock, data, output, inverted) of a plain flip-flop, or None. gates: (clock, output) of a clock
+    gate, or None. clock: the pin that clocks a flip-flop; "" for other cells.
+    """
 
     pins: dict[str, tuple[Energy, ...]]
     captures: tuple[str, str, str, bool] | None
+    gates: tuple[str, str] | None
+    clock: str
 
 
 class EnergyTables:
@@ -124,7 +130,8 @@ class _Scope:
     def cell(self, name: str) -> CellEnergies:
         group = self._text.cell(name)
         pins = {pin.args[0]: tuple(self._energies(pin)) for pin in group.all("pin")}
-        return CellEnergies(pins, _captures(group))
+        clock = next((ff.expression("clocked_on").lstrip("!") for ff in group.all("ff")), "")
+        return CellEnergies(pins, _captures(group), _gates(group), clock)
 
     def _energies(self, pin: Group) -> Iterator[Energy]:
         by_state: dict[tuple[tuple[str, ...], str | None], list[tuple[float, Table]]] = {}
@@ -198,6 +205,17 @@ def _captures(cell: Group) -> tuple[str, str, str, bool] | None:
             inverted ^= outputs[0][1] == complement
             return clock.lstrip("!"), plain[1], outputs[0][0], inverted
     return None
+
+
+def _gates(cell: Group) -> tuple[str, str] | None:
+    """Returns clock and output of a clock gate."""
+    if cell.get("clock_gating_integrated_cell") is None:
+        return None
+    clock, output = (
+        next((pin.args[0] for pin in cell.all("pin") if pin.get(f"clock_gate_{role}_pin") == "true"), "")
+        for role in ("clock", "out")
+    )
+    return clock, output
 
 
 def _expression(text: str) -> Callable[[Mapping[str, int]], int]:

@@ -19,6 +19,7 @@ from ..spec.core import ram_size
 from ..spec.errors import UserError
 from . import abc_scripts
 from .cells import CellModels
+from .clock_gates import ClockGate, find_gate, gating_commands
 from .liberty import Library
 from .netlist import Netlist, is_yosys_register
 from .registers import costly_registers
@@ -36,10 +37,13 @@ class Recipe:
     flatten: dissolve shared modules too.
     booth: Yosys maps `*` to Booth multipliers, else to its default ones. Which is smaller depends on the
         operands and on what stands around the multiplier.
+    clock_gates: words of registers get the library's clock gates for their enables
+        (`mixpe.synth.clock_gates`), else multiplexers.
     """
 
     flatten: bool = False
     booth: bool = True
+    clock_gates: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Cells:
     area_registers: float | None
     area_adders: float | None = None
     memories: dict[str, int] = field(default_factory=dict)
+    clock_gates: int = 0
+    area_clock_gates: float | None = None
 
     @property
     def total(self) -> int:
@@ -62,22 +68,27 @@ class Cells:
 
     @property
     def logic(self) -> int:
-        return self.total - self.registers
+        return self.total - self.registers - self.clock_gates
 
     @property
     def area_logic(self) -> float | None:
-        """Returns the area of what is neither register nor adder cell."""
+        """Returns the area of what is neither register nor clock gate nor adder cell."""
         if self.area is None or self.area_registers is None:
             return None
-        return self.area - self.area_registers - (self.area_adders or 0.0)
+        return self.area - self.area_registers - (self.area_clock_gates or 0.0) - (self.area_adders or 0.0)
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """Cells of each reported module, and how many times the top places it."""
+    """Cells of each reported module, and how many times the top places it.
+
+    clock_gate: the library's cell that gates clocks; "" where enables are multiplexers, for lack of one or as
+        the recipe has it.
+    """
 
     cells: dict[str, Cells]
     instances: dict[str, int]
+    clock_gate: str = ""
 
 
 def synthesize(
@@ -108,7 +119,9 @@ def synthesize(
     memories = sorted(name for name in instances if ram_size(top, name))
     reported = list(dict.fromkeys([top, *(name for name in modules if name in instances)]))
     runs, keep = (reported, []) if recipe.flatten else ([top], sorted({*reported, *elaborated.shared(top)}))
-    registers, gates = _mapping(library, folder, log)
+    gate = find_gate(library) if library and recipe.clock_gates else None
+    gating = gate if has_enables(top, folder) else None
+    registers, gates = _mapping(library, gating, folder, log)
     scripts = [
         "read_verilog design.v",
         f"hierarchy -check -top {top}",
@@ -129,22 +142,36 @@ def synthesize(
         netlist = Netlist.read(folder / f"cells{number}.json")
         for name in [module] if recipe.flatten else reported:
             cells[name] = count_cells(name, netlist.cells(name), library, memories=memories)
-    return Synthesis(cells, {name: instances[name] for name in reported})
+    return Synthesis(cells, {name: instances[name] for name in reported}, gate.cell if gate else "")
 
 
 def elaborate(top: str, folder: Path, log: Path, progress: Callable[[str], None] | None = None) -> Netlist:
-    """Reads `design.v` in `folder` as it was written; refuses undriven wires and combinational loops."""
+    """Reads `design.v` in `folder` as it was written; refuses undriven wires and combinational loops.
+
+    Leaves in `folder` what `has_enables` reads.
+    """
     script = ["read_verilog design.v", f"hierarchy -check -top {top}", "proc", "check -assert"]
-    run_yosys("\n".join([*script, "tee -q -o source.json stat -json", ""]), folder, log, progress)
+    script += ["tee -q -o source.json stat -json", "opt", "tee -q -o enables.json stat -json", ""]
+    run_yosys("\n".join(script), folder, log, progress)
     return Netlist.read(folder / "source.json")
 
 
-def _mapping(library: Library | None, folder: Path, log: Path) -> tuple[list[str], str]:
+def has_enables(top: str, folder: Path) -> bool:
+    """Tells whether module `top`, which `elaborate` has read in `folder`, has registers to gate.
+
+    Where it has none, looking for them would still change the order of cells, and with it what ABC finds.
+    """
+    return Netlist.read(folder / "enables.json").has_enables(top)
+
+
+def _mapping(
+    library: Library | None, gate: ClockGate | None, folder: Path, log: Path
+) -> tuple[list[str], str]:
     """Returns Yosys commands that map registers, and the one that maps generic gates."""
     if library is None:
         return [_GENERIC_REGISTERS, "opt -nodffe -nosdff"], "abc"
     (folder / "area.abc").write_text(abc_scripts.script(abc_scripts.DEFAULT), encoding="utf-8")
-    registers = register_commands(library, CellModels(library, folder, log), folder)
+    registers = register_commands(library, CellModels(library, folder, log), gate, folder)
     return registers, f"abc {library_options(library, folder)} -script area.abc"
 
 
@@ -162,10 +189,13 @@ def gate_commands(top: str, keep: Sequence[str], booth: bool, registers: Sequenc
     ]
 
 
-def register_commands(library: Library, models: CellModels, folder: Path) -> list[str]:
-    """Returns Yosys commands that map registers to `library`."""
+def register_commands(
+    library: Library, models: CellModels, gate: ClockGate | None, folder: Path
+) -> list[str]:
+    """Returns Yosys commands that map registers to `library`, with the clock gate `gate` if there is one."""
     costly = "".join(f" -dont_use {name}" for name in costly_registers(library, models))
-    return [f"dfflibmap {library_options(library, folder)}{costly}", "opt"]
+    gating = gating_commands(gate, folder) if gate else []
+    return [*gating, f"dfflibmap {library_options(library, folder)}{costly}", "opt"]
 
 
 def library_options(library: Library, folder: Path) -> str:
@@ -193,28 +223,32 @@ def count_cells(
     Raises `SynthesisError` for a cell that is not of the library, or no generic gate where there is none.
     """
     by_type = {name: count for name, count in sorted(counted.items()) if name not in memories}
-    kinds = {name: _is_register(module, name, library) for name in by_type}
-    registers = sum(count for name, count in by_type.items() if kinds[name])
-    area = area_registers = area_adders = None
+    kinds = {name: _kind(module, name, library) for name in by_type}
+    registers, gates = (
+        sum(count for name, count in by_type.items() if kinds[name] == kind)
+        for kind in ("register", "clock gate")
+    )
+    area = area_registers = area_adders = area_gates = None
     if library is not None:
         areas = {name: _area(name, library) * count for name, count in by_type.items()}
         area = sum(areas.values())
-        area_registers = sum(value for name, value in areas.items() if kinds[name])
+        area_registers = sum(value for name, value in areas.items() if kinds[name] == "register")
+        area_gates = sum(value for name, value in areas.items() if kinds[name] == "clock gate")
         area_adders = sum(value for name, value in areas.items() if name in adders)
     placed = {name: counted[name] for name in memories if counted[name]}
-    return Cells(by_type, registers, area, area_registers, area_adders, placed)
+    return Cells(by_type, registers, area, area_registers, area_adders, placed, gates, area_gates)
 
 
-def _is_register(module: str, cell: str, library: Library | None) -> bool:
+def _kind(module: str, cell: str, library: Library | None) -> str:
     if library is None:
         if not cell.startswith("$_"):
             raise SynthesisError(f"cell {cell} of module {module} is left unmapped: it is no generic gate")
-        return is_yosys_register(cell)
+        return "register" if is_yosys_register(cell) else "logic"
     if cell not in library.cells:
         raise SynthesisError(
             f"cell {cell} of module {module} is left unmapped: library {library.name} has none for it"
         )
-    return library.cells[cell].kind == "register"
+    return library.cells[cell].kind
 
 
 def _area(cell: str, library: Library) -> float:

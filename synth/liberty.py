@@ -52,6 +52,7 @@ _NUMERIC = re.compile(
 
 _REGISTER = _pattern("ff", r"(?:_bank)?\s*\(")
 _LATCH = _pattern("latch", r"(?:_bank)?\s*\(")
+_CLOCK_GATE = _pattern("clock_gating_integrated_cell", _VALUE)
 _CORNER = _pattern("operating_conditions", _GROUP)
 _DEFAULT_CORNER = _pattern("default_operating_conditions", _VALUE)
 _NOMINAL = {key: _pattern(f"nom_{key}", _VALUE) for key in ("voltage", "temperature")}
@@ -77,7 +78,7 @@ class Cell:
 
     name: str
     area: float | None
-    kind: Literal["register", "latch", "logic"]
+    kind: Literal["register", "latch", "clock gate", "logic"]
     usable: bool
 
 
@@ -249,6 +250,12 @@ def _cells(where: str, text: str) -> Iterator[Cell]:
             )
         body = text[match.end() : end]
         area = _AREA.search(body)
-        kind = "register" if _REGISTER.search(body) else "latch" if _LATCH.search(body) else "logic"
+        kind = _kind(body)
         special = any((m := word.search(body)) and m[1].lower() == "true" for word in _SPECIAL)
         yield Cell(name, _number(area[1]) if area else None, kind, usable=not special)
+
+
+def _kind(body: str) -> Literal["register", "latch", "clock gate", "logic"]:
+    if _CLOCK_GATE.search(body):
+        return "clock gate"  # whatever it is made of
+    return "register" if _REGISTER.search(body) else "latch" if _LATCH.search(body) else "logic"

@@ -11,7 +11,16 @@ from . import abc_scripts
 from .adders import FULL, HALF, AdderCell, boxes, find_adders, techmap
 from .buffers import buffer_signals, find_buffer
 from .cells import CellModels
-from .flow import Cells, count_cells, elaborate, gate_commands, library_options, register_commands
+from .clock_gates import find_gate
+from .flow import (
+    Cells,
+    count_cells,
+    elaborate,
+    gate_commands,
+    has_enables,
+    library_options,
+    register_commands,
+)
 from .liberty import Library
 from .netlist import Netlist
 from .yosys import run_yosys
@@ -26,12 +35,14 @@ class Way:
 
     script: of ABC (`mixpe.synth.abc_scripts`), towards `delay_ns` if it is of the timed ones.
     adders: a key of `ADDER_CELLS`. booth: Yosys maps `*` to Booth multipliers, else to its default ones.
+    clock_gates: words of registers get the library's clock gates for their enables, if it has any.
     """
 
     script: str
     adders: str = "none"
     booth: bool = True
     delay_ns: float | None = None
+    clock_gates: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,19 +96,22 @@ class Mapper:
         self.multiplies = any(cell.startswith("$mul") for cell in elaborated.cells(top))
         """Whether the design holds a `*`, for which Yosys has two kinds of multipliers."""
         kinds = [name for name in self.instances if name.endswith((f"_{FULL}", f"_{HALF}"))]
-        self._registers = register_commands(library, models, folder)
+        self.clock_gate = find_gate(library)
+        """The library's clock gate; None where it has none, and enables are multiplexers."""
+        self._gating = self.clock_gate if has_enables(top, folder) else None
         self.adders: dict[str, AdderCell] = find_adders(library, models) if kinds else {}
         """Adder cells of the library, by kind, if the design has one-bit adders."""
         self._adder_modules = kinds
-        self._synthesized: set[tuple[str, bool]] = set()
+        self._synthesized: set[str] = set()
         self._count = 0
 
     def map(self, ways: Sequence[Way]) -> list[Mapping]:
         """Returns the netlists of `ways`, in one run of Yosys."""
         script: list[str] = []
-        for adders, booth in dict.fromkeys((way.adders, way.booth) for way in ways):
-            if (adders, booth) not in self._synthesized:
-                script += self._synthesize(adders, booth)
+        states = {_state(way): way for way in ways}
+        for state, way in states.items():
+            if state not in self._synthesized:
+                script += self._synthesize(way)
         numbers = range(self._count, self._count + len(ways))
         self._count += len(ways)
         for number, way in zip(numbers, ways, strict=True):
@@ -112,11 +126,12 @@ class Mapper:
                 path.write_text(json.dumps(design), encoding="utf-8")
                 script += ["design -reset", f"read_json {number}_mapped.json", *_write(number)]
             run_yosys("\n".join(script) + "\n", self._folder, self._log, self._progress)
-        self._synthesized |= {(way.adders, way.booth) for way in ways}
+        self._synthesized |= states.keys()
         return [self._read(number, way) for number, way in zip(numbers, ways, strict=True)]
 
-    def _synthesize(self, adders: str, booth: bool) -> list[str]:
-        """Returns commands that leave gates, flip-flops of the library and adder cells in `<state>.il`."""
+    def _synthesize(self, way: Way) -> list[str]:
+        """Returns commands that leave gates, the library's flip-flops, clock gates and adders in a file."""
+        adders = way.adders
         chosen = {kind: self.adders[kind] for kind in ADDER_CELLS[adders] if kind in self.adders}
         commands = ["design -reset", "read_verilog design.v"]
         if chosen:
@@ -125,8 +140,10 @@ class Mapper:
                 techmap(chosen, self._adder_modules), encoding="utf-8"
             )
             commands += [f"read_verilog {adders}_boxes.v", f"techmap -map {adders}_map.v"]
-        commands += gate_commands(self.top, self._keep, booth, self._registers)
-        return [*commands, f"write_rtlil {_state(adders, booth)}"]
+        gate = self._gating if way.clock_gates else None
+        registers = register_commands(self.library, self._models, gate, self._folder)
+        commands += gate_commands(self.top, self._keep, way.booth, registers)
+        return [*commands, f"write_rtlil {_state(way)}"]
 
     def _map(self, number: int, way: Way) -> list[str]:
         delay_ps = None if way.delay_ns is None else way.delay_ns * 1000
@@ -134,7 +151,7 @@ class Mapper:
         (self._folder / f"{number}.abc").write_text(script, encoding="utf-8")
         return [
             "design -reset",
-            f"read_rtlil {_state(way.adders, way.booth)}",
+            f"read_rtlil {_state(way)}",
             f"abc {library_options(self.library, self._folder)} -script {number}.abc",
             "setundef -zero",
             "opt_clean -purge",
@@ -161,5 +178,7 @@ def _write(number: int) -> list[str]:
     ]
 
 
-def _state(adders: str, booth: bool) -> str:
-    return f"{adders}_{'booth' if booth else 'default'}.il"
+def _state(way: Way) -> str:
+    """Returns the name of the file in which a design stands as `way` has it before ABC."""
+    multiplier, enables = "booth" if way.booth else "default", "gates" if way.clock_gates else "multiplexers"
+    return f"{way.adders}_{multiplier}_{enables}.il"

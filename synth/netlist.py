@@ -10,6 +10,7 @@ from typing import Self
 
 # Registers among Yosys's own cells: words ($dff, $sdffe, $mem_v2 ...) and gates ($_SDFFE_PP0P_ ...).
 _REGISTER = re.compile(r"\$_?(?:al|a|s)?d?ff|\$mem", re.IGNORECASE)
+_ENABLED = re.compile(r"\$(?:al|a|s)?dff(?:sr)?c?e|\$mem")
 
 
 def is_yosys_register(cell_type: str) -> bool:
@@ -76,6 +77,10 @@ class Netlist:
     def has_registers(self, module: str) -> bool:
         """Tells whether `module` or anything below it holds state, before mapping to a library."""
         return any(is_yosys_register(cell_type) for cell_type in self.cells(module))
+
+    def has_enables(self, module: str) -> bool:
+        """Tells whether words of registers in `module` or below it have an enable, or memories are there."""
+        return any(_ENABLED.match(cell_type) for cell_type in self.cells(module))
 
     def shared(self, top: str) -> list[str]:
         """Modules below `top` that hold registers and are placed in several places."""

@@ -5,18 +5,21 @@ OpenSTA gives transition times, loads (pins and wire load) and leakage, the libr
 - internal: the energy of every transition of a cell's pin, by the pin's transition time and load. An output
   transition takes the mean over the inputs that cause it, weighted by their transitions; conditions
   (`when`) are weighted by their probability from the pins' shares of time at 1.
+The clock pin of a flip-flop behind a clock gate has the transitions of its own, gated clock; the gate itself
+has the energy of each edge of the clock, of its enable's transitions and of the pulses that it lets through.
 OpenSTA's own `report_power` is not used: version 2.0 adds the energies of rise and fall, and of all inputs
 that may cause a transition, where one is due, and finds no power in cells between ports only.
 Energy of a clock cycle is power times period.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from .energy_tables import CellEnergies, Condition, Energy, EnergyTables
+from .energy_tables import EnergyTables
+from .internal_power import Pin, internal_pj
 from .liberty import Library
 from .sta import TimingError, run_sta
 from .timing import constraint_commands, library_commands, netlist_commands, refuse_black_box
@@ -130,13 +133,6 @@ def analyze_power(
     return Power(period_ns, design.instances, design.clock_port, design.input_ports, registers)
 
 
-@dataclass
-class _Pin:
-    slew: float
-    load: float | None
-    """Capacitance of the wire an output drives, in pF; None for an input."""
-
-
 class _Design:
     """Adds up power, instance by instance, from the lines that `mixpe_electrical` prints."""
 
@@ -148,7 +144,7 @@ class _Design:
         self.clock_port = self.input_ports = 0.0
         self._path = self._cell = ""
         self._leakage = 0.0
-        self._pins: dict[str, _Pin] = {}
+        self._pins: dict[str, Pin] = {}
 
     def add(self, words: list[str]) -> None:
         kind, name = words[:2]
@@ -157,7 +153,9 @@ class _Design:
             self._path, self._cell, self._leakage, self._pins = name, words[2], float(words[3]), {}
         elif kind == "pin":
             load = float(words[3]) * 1e12 if len(words) > 3 else None
-            self._pins[name] = _Pin(float(words[2]) * 1e9, load)
+            # The clock is ideal at every flip-flop, behind a clock gate too.
+            slew = 0.0 if name == self._tables[self._cell].clock else float(words[2]) * 1e9
+            self._pins[name] = Pin(slew, load)
         elif name == "clk":
             self.clock_port += self._switching(2.0, float(words[2]) * 1e12)
         elif name not in self._activity.ports:
@@ -181,87 +179,9 @@ class _Design:
             for pin, own in self._pins.items()
             if own.load is not None and pin in values
         )
-        internal = _internal_pj(self._tables[self._cell], self._pins, values) * self._watts_per_pj
+        internal = internal_pj(self._tables[self._cell], self._pins, values) * self._watts_per_pj
         self.instances[self._path] = CellPower(self._cell, internal, switching, self._leakage)
         self._path = ""
-
-
-def _internal_pj(
-    cell: CellEnergies, pins: Mapping[str, _Pin], activity: Mapping[str, tuple[float, float]]
-) -> float:
-    """Returns the internal energy of an instance in a clock cycle."""
-    total = 0.0
-    for name, energies in cell.pins.items():
-        toggles = activity.get(name, (0.0, 0.0))[0]
-        if not toggles or not energies:
-            continue
-        load = pins[name].load
-        if load is None:
-            total += toggles * sum(
-                share * energy.at(pins[name].slew, 0.0)
-                for energy, share in _shares(cell, energies, activity, {(): 1.0})
-            )
-            continue
-        causes = {
-            energy.related: max((activity.get(pin, (0.0, 0.0))[0] for pin in energy.related), default=1.0)
-            for energy in energies
-        }
-        weighted = list(_shares(cell, energies, activity, causes))
-        weight = sum(share for _, share in weighted)
-        if not weight:  # by rounding, or by conditions that never seem to hold together
-            weighted, weight = [(energy, 1.0) for energy in energies], float(len(energies))
-        for energy, share in weighted:
-            if share:
-                slews = [pins[pin].slew for pin in energy.related if pin in pins]
-                slew = sum(slews) / len(slews) if slews else 0.0
-                total += toggles * share / weight * energy.at(slew, load)
-    return total
-
-
-def _shares(
-    cell: CellEnergies,
-    energies: tuple[Energy, ...],
-    activity: Mapping[str, tuple[float, float]],
-    causes: Mapping[tuple[str, ...], float],
-) -> Iterator[tuple[Energy, float]]:
-    """Yields each energy with the weight of its causes, by the probability of its condition."""
-    rest = dict.fromkeys(causes, 1.0)
-    for energy in energies:
-        if energy.when is not None:
-            share = _probability(cell, energy.when, activity)
-            rest[energy.related] -= share
-            yield energy, causes[energy.related] * share
-    for energy in energies:
-        if energy.when is None:
-            yield energy, causes[energy.related] * max(0.0, rest[energy.related])
-
-
-def _probability(
-    cell: CellEnergies, condition: Condition, activity: Mapping[str, tuple[float, float]]
-) -> float:
-    """Returns how probably `condition` holds. Pins count as independent but for a flip-flop's D and Q.
-
-    Those differ at a clock edge as often as the output changes.
-    """
-    high = {pin: activity.get(pin, (0.0, 0.0))[1] for pin in condition.pins}
-    joint = None
-    if cell.captures is not None and {cell.captures[1], cell.captures[2]} <= set(condition.pins):
-        joint = cell.captures
-    total = 0.0
-    for row in condition.rows:
-        state = dict(zip(condition.pins, row, strict=True))
-        share = 1.0
-        if joint is not None:
-            data, output = state.pop(joint[1]), state.pop(joint[2])
-            changes = min(1.0, activity.get(joint[2], (0.0, 0.0))[0])
-            if (data ^ joint[3]) != output:
-                share = changes / 2
-            else:
-                share = max(0.0, (high[joint[2]] if output else 1 - high[joint[2]]) - changes / 2)
-        for pin, value in state.items():
-            share *= high[pin] if value else 1 - high[pin]
-        total += share
-    return total
 
 
 def _check(top: str, instances: dict[str, CellPower]) -> None:

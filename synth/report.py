@@ -10,6 +10,7 @@ from rich.table import Table
 from ..spec.array import Config
 from ..spec.core import CoreConfig
 from ..support.documents import to_json as json_text
+from .clock_gates import LEAST
 from .flow import Cells, Recipe, Synthesis
 from .liberty import Library
 from .parts import Part, memories, parts
@@ -22,6 +23,8 @@ def records(
     """Returns a record for each module: what was synthesized, with what, and what came out. Areas in um2.
 
     `area_per_mac_um2` is what all instances of the module take together of a product per cycle of the design.
+
+    `clock_gate` is the library's cell for enables of words, None where they are multiplexers.
 
     Without a library, areas are None and `cells_by_type` counts Yosys's generic gates. `memories` lists the
     on-chip memories in the module and below it, which neither cells nor areas count.
@@ -40,6 +43,7 @@ def records(
             for file in (library.files if library else ())
         ],
         "recipe": asdict(recipe),
+        "clock_gate": synthesis.clock_gate or None,
         "tools": {"yosys": yosys_version()},
     }
     return [
@@ -63,10 +67,12 @@ def _figures(part: Part, cells: Cells, instances: int) -> dict[str, Any]:
         "macs_per_cycle": part.macs,
         "cells": cells.total,
         "cells_registers": cells.registers,
+        "cells_clock_gates": cells.clock_gates,
         "cells_logic": cells.logic,
         "cells_by_type": cells.by_type,
         "area_um2": _rounded(cells.area),
         "area_registers_um2": _rounded(cells.area_registers),
+        "area_clock_gates_um2": _rounded(cells.area_clock_gates),
         "area_logic_um2": _rounded(cells.area_logic),
         "area_per_mac_um2": _rounded(part.area_per_mac(cells.area, instances)),
     }
@@ -87,6 +93,7 @@ def table(found: list[dict[str, Any]]) -> Table:
 
     The column `all per MAC` holds the area of all instances together, for each product per cycle of the
     design. A design with on-chip memories has a column of what every module holds, and a row for each size.
+    The caption says what enables are made of.
     """
     first, held = found[0], found[-1]["memories"]
     apart = " without memories" if held else ""
@@ -96,6 +103,7 @@ def table(found: list[dict[str, Any]]) -> Table:
         columns = {
             "area": "area_um2",
             "registers": "area_registers_um2",
+            **({"clock gates": "area_clock_gates_um2"} if first["clock_gate"] else {}),
             "logic": "area_logic_um2",
             "all per MAC": "area_per_mac_um2",
         }
@@ -103,6 +111,7 @@ def table(found: list[dict[str, Any]]) -> Table:
         title = f"{first['design']}: generic gates{apart}"
         columns = {"registers": "cells_registers", "logic": "cells_logic"}
     shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
+    shown.caption, shown.caption_justify = _enables(first), "left"
     shown.add_column("module", no_wrap=True)
     for column in ("count", "cells", *columns, *(["KiB"] if held else [])):
         shown.add_column(column, justify="right", no_wrap=True)
@@ -118,6 +127,17 @@ def table(found: list[dict[str, Any]]) -> Table:
         size = f"memory {each['depth']} x {each['width']}"
         shown.add_row(size, f"{each['count']:,}", *["-"] * (1 + len(columns)), _kib([each]))
     return shown
+
+
+def _enables(record: dict[str, Any]) -> str:
+    """Returns what enables of registers are made of, in words."""
+    if record["library"] is None:
+        return "enables are gates"
+    if record["clock_gate"]:
+        return f"enables of {LEAST} registers or more are clock gates, {record['clock_gate']}"
+    if record["recipe"]["clock_gates"]:
+        return f"enables are multiplexers: {record['library']} has no clock gate"
+    return "enables are multiplexers"
 
 
 def _kib(memories: list[dict[str, Any]]) -> str:

@@ -1,7 +1,8 @@
 """Static timing of a mapped netlist: the least clock period, and the path that sets it.
 
 Every design is timed under the same terms, those of a block among flip-flops:
-- an ideal clock on port `clk`: no skew, no transition time; without that port, on none;
+- an ideal clock on port `clk`: no skew, no transition time; without that port, on none. It stays ideal behind
+  a clock gate, whose delay counts as part of the clock tree; the gate's enable has the gate's own setup time;
 - inputs change at the clock edge, driven by the library's smallest flip-flop: its load-dependent delay and
   transition count, its fixed delay does not;
 - outputs must settle within the period, each loaded with the data pin of that flip-flop;
@@ -44,7 +45,8 @@ class Timing:
     """Delays in ns.
 
     min_period_ns: the longest path between registers, inputs and outputs, with the setup time of its end.
-    start, end: of that path: an input or output port, or a register by the net it drives.
+    start, end: of that path: an input or output port, a register by the net it drives, or the enable of the
+        clock gate of such a register.
     """
 
     min_period_ns: float
@@ -87,7 +89,8 @@ def analyze_timings(
 def _analyze(
     netlists: Sequence[Path], top: str, library: Library, folder: Path, log: Path, commands: list[str]
 ) -> list[Timing]:
-    script = [*library_commands(library), _CHECKS]
+    gates = " ".join(cell.name for cell in library.cells.values() if cell.kind == "clock gate")
+    script = [*library_commands(library), f"set mixpe_gates {{{gates}}}", _CHECKS]
     for netlist in netlists:
         script += [
             f'puts "{_NEXT}"',
@@ -208,11 +211,20 @@ proc mixpe_checks {} {
   }
 }
 
-# A register's pins say little: it is called by the net it drives.
+proc mixpe_is_gate {pin} {
+  global mixpe_gates
+  if {[$pin is_top_level_port]} { return 0 }
+  return [expr {[get_property [$pin instance] ref_name] in $mixpe_gates}]
+}
+
+# A register's pins say little: it is called by the net it drives, a clock gate by a register behind it.
 proc mixpe_place {pin} {
   if {[$pin is_top_level_port]} { return [get_full_name $pin] }
   foreach own [get_pins -of_objects [$pin instance]] {
     if {[$own is_driver] && [$own net] ne "NULL"} {
+      if {[mixpe_is_gate $pin]} {
+        foreach load [sta::net_load_pins [$own net]] { return "enable of [mixpe_place $load]" }
+      }
       return [get_full_name [[$own net] highest_connected_net]]
     }
   }
@@ -220,11 +232,12 @@ proc mixpe_place {pin} {
 }
 proc mixpe_worst {} {
   foreach end [find_timing_paths -sort_by_slack] {
-    # From the end back to the port or register it begins at, and the clock.
+    # From the end back to the port or register it begins at, and the clock: the port, or a clock gate.
     set pins [[$end path] pins]
     set first ""
     foreach pin $pins {
       if {[$pin is_top_level_port] && [get_full_name $pin] eq "clk"} { break }
+      if {$first ne "" && [mixpe_is_gate $pin]} { break }
       set first $pin
     }
     puts "worst\t[$end slack]\t[mixpe_place $first]\t[mixpe_place [lindex $pins 0]]"

@@ -26,6 +26,7 @@ class Job:
     library: what reports call the library of the Liberty files `sources`.
     targets: periods in ns to synthesize for, None: for area. If empty, `measure` chooses.
     operands: files that the operands are taken from; none: synthetic ones are made.
+    clock_gates: words of registers get the library's clock gates, if it has any; else multiplexers.
     """
 
     design: Named
@@ -33,6 +34,7 @@ class Job:
     sources: tuple[Path, ...]
     targets: tuple[float | None, ...]
     operands: tuple[Path, ...] = ()
+    clock_gates: bool = True
 
     @property
     def title(self) -> str:
@@ -57,7 +59,7 @@ class Job:
         Raises `UserError` for a file that cannot be read.
         """
         files = [[file_hash(path) for path in paths] for paths in (self.sources, self.operands)]
-        return digest(described(self.design), self.library, files, self.targets)
+        return digest(described(self.design), self.library, files, self.targets, self.clock_gates)
 
 
 Measure = Callable[[Job], Sequence[Mapping[str, Any]]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ...synth.clock_gates import LEAST
 from ..record import AnyRecord, Record
 from .text import number
 
@@ -12,7 +13,7 @@ _NOT_COUNTED = (
 
 
 def conditions(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """Returns tools, operands, clock, recipe and what is not counted, each as (word, text)."""
+    """Returns tools, operands, clock, clock gates, recipe, what is not counted, each as (word, text)."""
     operands = list(dict.fromkeys(record.operands for record in records))
     more = f" (and {len(operands) - 1} alike, in ppa.json)" if len(operands) > 1 else ""
     clocks = sorted({record.clock_ns for record in records})
@@ -24,9 +25,22 @@ def conditions(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("Tools", tools(records)),
         ("Operands", f"{operands[0]}{more}"),
         ("Clock", f"ideal; {clock}"),
+        ("Clock gates", clock_gates(records)),
         ("Recipe", "of each point, the best of several mappings, named in ppa.json"),
         ("Not counted", _NOT_COUNTED),
     ]
+
+
+def clock_gates(records: Sequence[Record]) -> str:
+    """Returns what enables of words of registers are made of, in each library."""
+    cells = {record.library: record.clock_gate for record in records}
+    if not any(record.recipe.clock_gates for record in records):
+        return "none, enables are multiplexers"
+    used = [f"{cell} ({library})" for library, cell in cells.items() if cell]
+    without = [library for library, cell in cells.items() if not cell]
+    parts = [f"{', '.join(used)}, for {LEAST} registers with one enable or more"] if used else []
+    parts += [f"none in {', '.join(without)}, where enables are multiplexers"] if without else []
+    return "; ".join(parts)
 
 
 def tools(records: Sequence[AnyRecord]) -> str:

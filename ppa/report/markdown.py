@@ -83,7 +83,8 @@ def _per_mac(rows: Sequence[Row]) -> str:
 
 
 def _points(kind: str, records: Sequence[Record], point: OperatingPoint) -> str:
-    headings = ("design", "target ns", "area", "registers", "adders", "logic", "period", "pJ", "leakage")
+    areas = ("area", "registers", "clock gates", "adders", "logic")
+    headings = ("design", "target ns", *areas, "period", "pJ", "leakage")
     chosen = [found for points in by_design(records).values() if (found := point.choose(points))]
     rows = [
         (
@@ -91,7 +92,13 @@ def _points(kind: str, records: Sequence[Record], point: OperatingPoint) -> str:
             "area" if r.target_ns is None else number(r.target_ns),
             *map(
                 number,
-                (r.area_um2, r.area_registers_um2, r.area_adders_um2, r.area_logic_um2),
+                (
+                    r.area_um2,
+                    r.area_registers_um2,
+                    r.area_clock_gates_um2,
+                    r.area_adders_um2,
+                    r.area_logic_um2,
+                ),
             ),
             *map(number, (r.min_period_ns, r.energy_pj_per_mac, r.leakage_uw)),
         )

@@ -132,6 +132,7 @@ def _area(axes: "Axes", records: Sequence[Record], title: str, point: OperatingP
     for name, chosen in _chosen(records, point):
         parts = {
             "registers": chosen.area_registers_um2,
+            "clock gates": chosen.area_clock_gates_um2,
             "adders": chosen.area_adders_um2,
             "other logic": chosen.area_logic_um2,
         }

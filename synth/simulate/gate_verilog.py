@@ -1,12 +1,13 @@
 """Verilog for the simulation of a mapped netlist: its cells with their delays, and a testbench for inputs."""
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...spec.errors import UserError
-from ..cells import STATE, Bit, CellModels, GateInstance, GateNetlist, Register, Table
+from ..cells import STATE, Bit, CellModels, Register, Table
+from ..clock_gates import ClockGate
+from ..gate_netlist import GateInstance, GateNetlist
 
 # Wires and processes in a scope: Icarus looks them up one after the other.
 _BLOCK = 256
@@ -18,48 +19,18 @@ BENCH_SCOPE = "mixpe_bench.dut"
 """Where `stimulus_bench` places the netlist's top module."""
 
 
-# Delays
-
-_SDF_SCALE = {"s": 1e9, "ms": 1e6, "us": 1e3, "ns": 1.0, "ps": 1e-3, "fs": 1e-6}
-_SDF_WORDS = re.compile(
-    r"\(TIMESCALE\s+([\d.]+)\s*(\w+)\)|\(INSTANCE\s+([^\s()]+)\s*\)"
-    r"|\(IOPATH\s+(?:\([^()]*\)|\S+)\s+(\S+)\s+\(([^()]*)\)(?:\s+\(([^()]*)\))?\s*\)"
-)
-
-
-def sdf_delays(sdf: Path) -> dict[str, tuple[float, float]]:
-    """Returns rise and fall delay in ns by output pin "instance/pin": means over the arcs that end there."""
-    arcs: dict[str, list[tuple[float, float]]] = {}
-    instance, scale = "", 1.0
-    for match in _SDF_WORDS.finditer(sdf.read_text(encoding="utf-8")):
-        if match[1]:
-            scale = float(match[1]) * _SDF_SCALE[match[2]]
-        elif match[3]:
-            instance = match[3].replace("\\", "")
-        else:
-            rise, fall = _slowest(match[5]), _slowest(match[6] or match[5])
-            arcs.setdefault(f"{instance}/{match[4]}", []).append((rise * scale, fall * scale))
-    return {
-        pin: (sum(rise for rise, _ in own) / len(own), sum(fall for _, fall in own) / len(own))
-        for pin, own in arcs.items()
-    }
-
-
-def _slowest(triple: str) -> float:
-    return float(next((value for value in reversed(triple.split(":")) if value), "0"))
-
-
-# Verilog
-
-
 class NetlistWriter:
-    """The netlist as Verilog: one primitive or register per cell output, all nets below the scope `nets`."""
+    """The netlist as Verilog: one primitive or register per cell output, all nets below the scope `nets`.
+
+    Clock gates have no delay, whatever `delays` says: the clock is ideal on both sides of them.
+    """
 
     def __init__(self, gates: GateNetlist, models: CellModels, delays: dict[str, tuple[int, int]]):
         self._gates, self._models, self._delays = gates, models, delays
         self._tables: dict[tuple[int, ...], str] = {}
         self._count = 0
         self._inner: list[str] = []
+        self._latches = False
 
     def lines(self) -> Iterator[str]:
         body = [line for instance in self._gates.instances for line in self._instance(instance)]
@@ -106,7 +77,9 @@ class NetlistWriter:
             if net is None:
                 continue
             rise, fall = self._delays.get(f"{instance.path}/{pin}", (1, 1))
-            if isinstance(what, Register):
+            if isinstance(what, ClockGate):
+                yield from self._clock_gate(instance, net, what)
+            elif isinstance(what, Register):
                 yield from self._register(instance, net, what, (rise + fall) // 2)
             else:
                 operands = [_net(instance.pins.get(pin, "x")) for pin in what.pins]
@@ -141,6 +114,21 @@ class NetlistWriter:
                 branches += f"if ({own}) {_net(net)} <= #{delay} 1'b{value ^ register.inverted}; else "
         yield f"  always @({' or '.join(edges)}) {branches}{_net(net)} <= #{delay} {sign}{data};"
 
+    def _clock_gate(self, instance: GateInstance, net: Bit, gate: ClockGate) -> Iterator[str]:
+        """Writes a latch that follows the enable while the clock is 0, and the clock while the latch is 1."""
+        clock, enable = (_net(instance.pins[pin]) for pin in (gate.clock, gate.enable))
+        held = self._inner_wire()
+        self._count += 1
+        self._latches = True
+        yield f"  mixpe_latch l{self._count} ({held}, {clock}, {enable});"
+        yield self._gate(_BOTH, [clock, held], "", _net(net))
+
+    def _inner_wire(self) -> str:
+        index = len(self._inner)
+        name = f"w{index // _BLOCK}.s{index}"
+        self._inner.append(name)
+        return name
+
     def _signal(self, table: Table, pins: Mapping[str, str]) -> tuple[str, list[str]]:
         """Returns what has the value of `table`, without delay, and the lines that make it."""
         operands = [pins.get(pin, "1'bx") for pin in table.pins]
@@ -149,12 +137,12 @@ class NetlistWriter:
         if all(operand in ("1'b0", "1'b1") for operand in operands):
             row = "".join(operand[-1] for operand in operands)
             return f"1'b{table.values[int(row or '0', 2)]}", []
-        index = len(self._inner)
-        name = f"w{index // _BLOCK}.s{index}"
-        self._inner.append(name)
+        name = self._inner_wire()
         return name, [self._gate(table, operands, "", name)]
 
     def _primitives(self) -> Iterator[str]:
+        if self._latches:
+            yield _LATCH
         for values, name in self._tables.items():
             width = len(values).bit_length() - 1
             inputs = ", ".join(f"i{index}" for index in range(width))
@@ -162,6 +150,19 @@ class NetlistWriter:
             for cube, value in _cubes(values, width):
                 yield f"    {' '.join(cube)} : {value};"
             yield "  endtable\nendprimitive"
+
+
+_BOTH = Table(("clock", "held"), (0, 0, 0, 1))
+_LATCH = """\
+primitive mixpe_latch (held, clock, enable);
+  output held; reg held; input clock, enable;
+  initial held = 1'b0;
+  table
+    0 0 : ? : 0;
+    0 1 : ? : 1;
+    1 ? : ? : -;
+  endtable
+endprimitive"""
 
 
 def _net(bit: Bit) -> str:

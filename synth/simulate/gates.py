@@ -15,9 +15,11 @@ from pathlib import Path
 from ...spec.errors import UserError
 from ...support.files import write_file
 from ...support.programs import homebrew, missing, run_program
-from ..cells import Bit, CellModels, GateNetlist, read_gates
+from ..cells import Bit, CellModels
+from ..gate_netlist import GateNetlist, read_gates
 from ..liberty import Library
-from .gate_verilog import BENCH_SCOPE, HOLD, NetlistWriter, sdf_delays, stimulus_bench
+from .gate_verilog import BENCH_SCOPE, HOLD, NetlistWriter, stimulus_bench
+from .sdf import sdf_delays
 from .vcd import Counts, count_transitions
 
 # Time steps per ns, finest first, and the least number of them in a mean delay: Icarus looks for the place of

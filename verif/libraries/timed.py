@@ -87,6 +87,30 @@ REGISTER = cell(
 )
 TIMED = HEAD + LOGIC + REGISTER + "}\n"
 
+# A clock gate: its delay, what its enable's setup is, and energies of its pins.
+GATE_DELAY, GATE_SETUP = 0.75, 0.4
+GATE_CLOCK_PIN, GATE_ENABLE_PIN = 0.003, 0.0015
+GATE_CLOCK_ENERGY, GATE_ENABLE_ENERGY, GATE_OUTPUT_ENERGY = 0.0625, 0.125, 0.03125
+
+
+def clock_gate(name: str, area: float, kind: str = "latch_posedge", extra: str = "") -> str:
+    """Returns the Liberty text of a clock gate of `kind`; `extra` are attributes, and more pins."""
+    setup = SETUP_ARC.replace('"C"', '"CK"').replace(str(SETUP), str(GATE_SETUP))
+    through = arc("CK", GATE_DELAY, "timing_sense : positive_unate;")
+    through += energy(GATE_OUTPUT_ENERGY, 'related_pin : "CK";')
+    clock = "clock : true; clock_gate_clock_pin : true; " + energy(GATE_CLOCK_ENERGY)
+    return cell(
+        name,
+        area,
+        f"clock_gating_integrated_cell : {kind};\n{extra}\n"
+        'statetable ("CK EN", "held") { table : "L L : - : L, L H : - : H, H - : - : N"; }\n'
+        'pin (held) { direction : internal; internal_node : "held"; }\n'
+        + pin("EN", GATE_ENABLE_PIN, f"clock_gate_enable_pin : true; {energy(GATE_ENABLE_ENERGY)} {setup}")
+        + pin("CK", GATE_CLOCK_PIN, clock)
+        + 'pin (GCK) { direction : output; clock_gate_out_pin : true; state_function : "CK * held"; '
+        + f"{through} }}\n",
+    )
+
 
 def library_of(folder: Path, text: str) -> Library:
     """Reads the Liberty `text` as library `timed`."""

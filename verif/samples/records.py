@@ -45,8 +45,9 @@ def record(
         target_ns=target,
         area_um2=area,
         area_registers_um2=area * 0.5,
+        area_clock_gates_um2=area * 0.125,
         area_adders_um2=area * 0.25,
-        area_logic_um2=area * 0.25,
+        area_logic_um2=area * 0.125,
         min_period_ns=period,
         critical_path="weight -> sum",
         energy_pj_per_mac=energy,
@@ -62,6 +63,7 @@ def record(
         operands="stories260K, layer 2",
         clock_ns=10.0,
         recipe=Way("area"),
+        clock_gate="ICG",
         tools=Tools("0.1.0", "0.70", "2.0.17"),
         liberty_files=(LibertySource("sky.lib.gz", "12"),),
     )

@@ -67,6 +67,7 @@ def core_record(job: Job) -> CoreRecord:
         library=job.library,
         corner=None,
         blocks=(Block("dequantizer", 16, 1600.0, 100.0, 0), Block("writer", 1, 12.0, 0.0469, 81920)),
+        clock_gate="",
         tools=RECORDS[0].tools,
         liberty_files=(),
     )
@@ -127,6 +128,14 @@ def ppa(measured, tmp_path, monkeypatch, capsys):
 
 def names(jobs: list[Job]) -> list[tuple[str, str]]:
     return [(job.design.name, job.library) for job in jobs]
+
+
+def test_clock_gates_are_a_choice_of_each_job(ppa, measured):
+    """On, if not switched off; the cache tells both apart."""
+    for option, asked, count in (("", True, 2), ("--no-clock-gates", False, 2), ("--clock-gates", True, 0)):
+        assert ppa("--quick", "--lib", "one.lib", *filter(None, [option]))[0] == 0
+        assert [job.clock_gates for job in measured] == [asked] * count
+        measured.clear()
 
 
 def test_files_and_output(ppa, measured, tmp_path):

@@ -17,6 +17,7 @@ CORE = CoreRecord(
     library="lib7",
     corner=None,
     blocks=(Block("reader", 1, 12.5, 0.5, 64), Block("writer", 1, 2.5, None, 0)),
+    clock_gate="",
     tools=RECORDS[0].tools,
     liberty_files=RECORDS[0].liberty_files,
 )

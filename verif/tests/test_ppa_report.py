@@ -19,6 +19,8 @@ from mixpe.ppa.report.terminal import summary
 from mixpe.ppa.report.text import number
 from mixpe.spec.array import Config
 from mixpe.spec.errors import UserError
+from mixpe.synth.clock_gates import LEAST
+from mixpe.synth.mapping import Way
 from verif.samples.records import RECORDS, record, section
 
 VIEW = View(baseline="int8_mul")
@@ -199,10 +201,22 @@ def test_conditions_that_differ():
     assert facts["Operands"] == "stories260K, layer 2 (and 1 alike, in ppa.json)"
 
 
+def test_conditions_name_clock_gates():
+    """The cell of each library, a library that has none, and that they were not asked for."""
+    without = record("w4a8_heap", 1.0, 1.0, 1.0, library="lib7", clock_gate="")
+    used = f"ICG (sky130hd), for {LEAST} registers with one enable or more"
+    assert dict(conditions(RECORDS))["Clock gates"] == used
+    text = f"{used}; none in lib7, where enables are multiplexers"
+    assert dict(conditions([*RECORDS, without]))["Clock gates"] == text
+    off = replace(without, recipe=Way("area", clock_gates=False))
+    assert dict(conditions([off]))["Clock gates"] == "none, enables are multiplexers"
+
+
 def test_markdown_points():
     text = markdown(RECORDS)
     least = section(text, "### PEs, whole: least area\n")
-    assert least[3] == ["`w4a8_heap`", "area", "480.0", "240.0", "120.0", "120.0", "10.00", "1.00", "0.0200"]
+    areas = ["480.0", "240.0", "60.00", "120.0", "60.00"]
+    assert least[3] == ["`w4a8_heap`", "area", *areas, "10.00", "1.00", "0.0200"]
     assert section(text, "### PEs, whole: shortest period\n")[3][:3] == ["`w4a8_heap`", "7.00", "700.0"]
     product = section(text, "### PEs, whole: least area x delay x energy\n")
     assert [row[:2] for row in product[1:]] == [

@@ -92,6 +92,18 @@ def test_others_are_not(cell: str) -> None:
     assert not is_yosys_register(cell)
 
 
+@pytest.mark.parametrize(
+    ("cell", "enabled"),
+    [
+        *((cell, True) for cell in ("$dffe", "$adffe", "$sdffe", "$sdffce", "$aldffe", "$dffsre", "$mem_v2")),
+        *((cell, False) for cell in ("$dff", "$adff", "$sdff", "$aldff", "$dffsr", "$ff", "$add", "DFFE")),
+    ],
+)
+def test_registers_with_enables(cell: str, enabled: bool) -> None:
+    netlist = Netlist({"top": Counter({"inner": 1}), "inner": Counter({cell: 2})})
+    assert netlist.has_enables("top") == enabled
+
+
 # The flow
 
 
