@@ -94,6 +94,7 @@ def _element(config: Config) -> Built:
             name="",
             rows=plain.rows,
             cols=plain.cols,
+            cluster=plain.cluster,
             share=plain.share,
             weight_signed=plain.weight_signed,
             zero_point=plain.zero_point,

@@ -222,7 +222,7 @@ def own(config: Config | CoreConfig) -> list[AnyDesign]:
     """
     if isinstance(config, CoreConfig):
         return [*own(config.array), CoreDesign(config.name, f"{config.name}, core", config)]
-    element = replace(config, rows=1, cols=1, share=0)
+    element = replace(config, rows=1, cols=1, cluster=1, share=0)
     return [
         Design(f"{config.name}_pe", f"{config.name}, element", "pe", "mixpe", Built(element)),
         Design(f"{config.name}_array", f"{config.name}, array", "array", "mixpe", Built(config, "array")),

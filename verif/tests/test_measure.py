@@ -126,8 +126,8 @@ def test_own_configuration(config, library):
     assert parts[1] == {"PEs", "dequantizers", "skew", "drain buses", "control"} | edge
 
 
-def test_element_of_an_array_with_banks():
-    """It stands alone, and its columns are no bank."""
-    element, array = own(Config(cols=6, share=3))
-    assert (element.config.cols, element.config.share) == (1, 0)
-    assert (array.config.cols, array.config.share) == (6, 3)
+def test_element_of_an_array_with_banks_and_clusters():
+    """It stands alone: its column is no bank, and its operands' registers are its own."""
+    element, array = own(Config(cols=6, share=3, cluster=2))
+    assert (element.config.cols, element.config.share, element.config.cluster) == (1, 0, 1)
+    assert (array.config.cols, array.config.share, array.config.cluster) == (6, 3, 2)
