@@ -30,7 +30,7 @@ _LISTED = (
         "a row is written soon after each reset, before a tile's first group, which overwrites it",
     ),
     (
-        r" results\.WR_EN\[\d+\] const1$",
+        r" (sums|words)\.WR_EN\[\d+\] const1$",
         "Yosys makes the address unknown while nothing is to be written; nothing is written there",
     ),
 )

@@ -30,6 +30,21 @@ NIGHTLY: dict[str, tuple[Config, int, str]] = {
         60,
         ".*",
     ),
+    "banks": (
+        Config(name="banked", rows=2, cols=4, group=20, share=2, weight_signed=False, token_scale=True),
+        80,
+        "|drain|pacer|read_out|conversion|dequantizer|.*hold.*",
+    ),
+    "clusters": (
+        Config(name="clustered", rows=4, cols=2, group=24, cluster=2, zero_point=True),
+        80,
+        "|drain|pacer|read_out|row|array|pe.*|dequantizer|.*hold.*",
+    ),
+    "segments": (
+        Config(name="cut", rows=12, cols=1, group=4, zero_point=True),
+        40,
+        "|drain|array.*|read_out|pacer",
+    ),
     "multiplier": (Config(name="multip", datapath="multiplier", **SHAPE), 20, "pe|.*adder"),
     "bit_heap": (Config(name="heap", datapath="bit_heap", **SHAPE), 30, "pe|full_adder|half_adder"),
 }

@@ -23,6 +23,9 @@ ARRAYS = {
     "bf16 as it is": Config(rows=2, cols=2, group=3, act_format="bf16", fp_scheme="fp_mac"),
     "fp8 as it is": Config(rows=2, cols=1, group=2, act_format="fp8_e4m3", fp_scheme="fp_mac"),
     "fp4 weights": Config(rows=1, cols=2, group=4, weight_format="fp4_e2m1"),
+    "banks": Config(rows=2, cols=4, group=9, share=2, token_scale=True),
+    "clusters": Config(rows=2, cols=2, group=9, cluster=2),
+    "segments": Config(rows=12, cols=1, group=2),
     "carry save, booth's digits": Config(rows=2, cols=2, group=1, datapath="booth", out_format="fp16"),
 }
 WIDER = {
