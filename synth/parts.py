@@ -74,7 +74,7 @@ def _array_parts(config: Config, title: str) -> list[Part]:
         Part(f"{name}_array", "array", macs, macs),
         Part(f"{name}_aligner", "aligner", None, macs),
         Part(f"{name}_dequantizer", "dequantizer", None, macs),
-        Part(f"{name}_conversion", "conversion of results", None, macs),
+        Part(f"{name}_conversion", "conversion", None, macs),
         Part(name, title, macs, macs),
     ]
 
