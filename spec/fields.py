@@ -137,7 +137,7 @@ class Fields:
     share: int = row(
         0,
         "Sets how many columns share a dequantizer, which then takes a group's sums one after another; it "
-        "must divide `cols`, and 0 means as many as cost no cycle in whole groups, longer ones counted as 128.",
+        "must divide `cols`; 0 means as many as cost no cycle in whole groups, long ones taken as 128.",
         limits=(1, 128),
         zero=True,
         short="share{}",
