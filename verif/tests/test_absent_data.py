@@ -13,6 +13,7 @@ def folder(monkeypatch, tmp_path):
     data.mkdir()
     monkeypatch.setenv("MIXPE_DATA", str(data))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)  # set where the user has no home
     return data
 
 

@@ -21,10 +21,23 @@ RUNS = {
         "3x6, groups of one, 4-bit activations",
     ],
 }
+OFTEN = (
+    "3x2, token scales across words",
+    "1x1, a beat for a group, pages as bursts",
+    "4x3, ragged groups, zero points, FP16 results",
+    "2x2, BF16 as it is",
+    "4x4, FP16 aligned, zero points, token scales",
+)
+"""Cores that run each time; the others do so in nightly."""
 
 
 @pytest.mark.parametrize(
-    ("simulator", "name"), [(simulator, name) for simulator, names in RUNS.items() for name in names]
+    ("simulator", "name"),
+    [
+        pytest.param(simulator, name, marks=[] if name in OFTEN else [pytest.mark.nightly])
+        for simulator, names in RUNS.items()
+        for name in names
+    ],
 )
 def test_core(simulator, name, tmp_path):
     config = CORES[name]

@@ -85,7 +85,7 @@ def test_file(tmp_path):
         ("rows = 0\n[core]", "rows must be 1 to 128, not 0"),
         ("[core]\ndata_bits = 96", "data_bits must be one of 64, 128, 256, 512, not 96"),
         ("[core]\ndata_bits = '64'", "data_bits must be of type int, not '64'"),
-        (f"name = '{'a' * 57}'\n[core]", "name must be a lower-case letter followed by at most 55 "),
+        (f"name = '{'a' * 74}'\n[core]", "name must be a lower-case letter followed by at most 72 "),
         ("name = 4\n[core]", "name must be of type str, not 4"),
     ],
 )

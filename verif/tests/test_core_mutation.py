@@ -28,7 +28,7 @@ def tried(config: CoreConfig, count: int, seed: int, folder, **options) -> list[
 
 
 def test_sample(tmp_path):
-    assert not tried(TINY, 12, 1, tmp_path, commands=10)
+    assert not tried(TINY, 6, 1, tmp_path, commands=10)
 
 
 @pytest.mark.nightly

@@ -11,7 +11,7 @@ from verif.harness.core_soak import Soak
 from verif.samples.cores import CORES, SIMULATED
 
 GIVEN_SEED = os.environ.get("COCOTB_RANDOM_SEED")
-COMMANDS = 500
+COMMANDS = 250
 NIGHTLY = 10_000
 PER_MEMORY = 25
 

@@ -27,6 +27,7 @@ def home(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)  # set where the user has no home
     monkeypatch.delenv(data.VARIABLE, raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
     return folder

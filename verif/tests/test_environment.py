@@ -215,9 +215,8 @@ def test_more_memory_than_there_is():
     "variables",
     [
         {"PYTHONWARNINGS": "error"},
-        {"PYTHONOPTIMIZE": "2"},
+        {"PYTHONOPTIMIZE": "2", "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "1"},
         {"LC_ALL": "POSIX", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-        {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "1"},
     ],
     ids=lambda variables: next(iter(variables)),
 )

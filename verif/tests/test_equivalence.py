@@ -24,11 +24,21 @@ LARGE = [(5, 8), (6, 8), (7, 5), (8, 4)]
 """Some formats whose proofs take longer."""
 
 
+LONG = [{"datapath": name, "target": "fpga"} for name in ("carry_save", "booth", "bit_heap")]
+
+
 def names(variant):
     return "-".join(variant.values())
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=names)
+# Variants whose proofs take longest, and have much in common with others, are left to nightly.
+OFTEN = [
+    pytest.param(variant, marks=[pytest.mark.nightly] * (variant in LONG), id=names(variant))
+    for variant in VARIANTS
+]
+
+
+@pytest.mark.parametrize("variant", OFTEN)
 def test_formats(variant, tmp_path):
     """Weights of up to 4 bits and activations of up to 8; 4x8 with the accumulator of groups of 128."""
     formats = [(weight_bits, act_bits) for weight_bits in (2, 3, 4) for act_bits in (4, 5, 6, 7, 8)]

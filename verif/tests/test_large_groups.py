@@ -103,7 +103,13 @@ def test_golden_model_in_floating_point_per_channel(name):
     np.testing.assert_array_equal(found, float_reference(a, weights, t, config))
 
 
-@pytest.mark.parametrize("config", ARRAYS.values(), ids=ARRAYS)
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(config, marks=[pytest.mark.nightly] * ("fp_mac" in name), id=name)
+        for name, config in ARRAYS.items()
+    ],
+)
 def test_short_k_in_the_largest_group(config, tmp_path):
     """A per-channel array multiplies a K of some hundreds as the golden model does; its bench stays small."""
     bench = plain_testbench(config)

@@ -110,9 +110,10 @@ def test_promised_area_of_w4a16(library):
 @pytest.mark.parametrize("library", libraries(["sky130hd"]))
 @pytest.mark.parametrize(
     "config",
-    [SMALL, pytest.param(FLOAT, marks=pytest.mark.nightly), pytest.param(ODD, marks=pytest.mark.nightly)],
+    [SMALL, FLOAT, ODD],
     ids=["small", "float", "odd"],
 )
+@pytest.mark.nightly
 def test_own_configuration(config, library):
     """Element and array of a configuration that no list has."""
     parts = []

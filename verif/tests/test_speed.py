@@ -19,6 +19,7 @@ CORE = CoreConfig(array=Config(rows=2, cols=1, group=8, lanes=2), data_bits=64, 
 SHAPE = (3, 21, 4)
 
 
+@pytest.mark.nightly
 def test_both_simulations(tmp_path):
     found = [fast_speed(CORE, SHAPE), fast_speed(CORE, SHAPE, 0.5)]
     found += cocotb_speeds(CORE, SHAPE, [0.0, 0.5], tmp_path)
