@@ -239,12 +239,19 @@ class Vectors:
         return np.stack(columns, axis=1)
 
     def _zeros(self, shape: tuple[int, int], special: bool) -> np.ndarray:
-        """Returns zero points: of any value, extreme, or where infinities are about, often zero."""
+        """Returns zero points: of any value, extreme, or where infinities are about, in the array often zero
+        or a single bit."""
         config, rng = self.config, self.rng
         extreme = rng.random(shape) < 0.3
         ordinary, limits = (weight_codes(rng, config, shape, corner) for corner in (False, True))
         zeros = np.where(extreme, limits, ordinary)
-        return np.where(rng.random(shape) < 0.4, 0, zeros) if special else zeros
+        if not special:
+            return zeros
+        weight, kind = config.matrix.weight, rng.random(shape)
+        top = weight.integer.bits - 1
+        alone = rng.choice([*(1 << bit for bit in range(top)), -1 << top], shape)
+        inside = np.where(kind < 0.4, 0, alone)
+        return np.where(kind < 0.8, inside + weight.offset, zeros).astype(zeros.dtype)
 
     def _tokens(self, a: np.ndarray, weights: QuantizedMatrix, special: bool) -> np.ndarray:
         """Returns token scales [rows]: aimed at a result, about 1, anywhere, or at the ends of the range."""
