@@ -26,6 +26,10 @@ _LISTED = (
         "a row is written soon after each reset, before a tile's first group, which overwrites it",
     ),
     (
+        r"^fpfour_drain \$procdff\$906\.CLK\[0\] inv$",
+        "the mark of a first group comes a cycle early, when no row is there: groups end eight cycles apart",
+    ),
+    (
         r"^aligned \S+ \(dequantizer\d+__group_code\[[0-4]\]\) cnot\d 7$",
         "the exponent of a group with an infinity does not count",
     ),
