@@ -27,7 +27,7 @@ _LISTED = (
     ),
     (
         r"^(fpfour_drain \$procdff\$906|banked_drain \$procdff\$1085)\.CLK\[0\] inv$",
-        "a mark of the first or last group comes a cycle early, when no item is there: groups end further apart",
+        "the mark of a first or last group comes a cycle early, when no item is there: groups end later",
     ),
     (
         r"^aligned \S+ \(dequantizer\d+__group_code\[[0-4]\]\) cnot\d 7$",
