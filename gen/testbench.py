@@ -84,7 +84,7 @@ def _runs(config: Config, k: int) -> Iterator[str]:
     # So that rows queue up behind the output, and tiles behind rows; it ends while results are read out.
     blocked = 1024 - min(512, 1024 * config.rows // (2 * config.tile_gap))
     yield f"play(FLOW_BEATS - 1, 0, {blocked}, 0, USUAL)"
-    yield f"play({tile if large else 'FLOW_BEATS'}, 800, 0, 0, PATIENT)"
+    yield f"play({tile if large else 'FLOW_BEATS'}, {512 if large else 800}, 0, 0, PATIENT)"
     yield f"play(OUT_BEATS, 128, 128, 0, {'USUAL' if large else 'STUBBORN'})"
 
 

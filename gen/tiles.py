@@ -56,8 +56,8 @@ class _Budget:
         products = 20_000 if config.scheme.name != "fp_mac" else 9000 if elements <= _SMALL else 3000
         cycles = min(30_000, max(800_000 // elements, (6 if large else 10) * config.tile_gap))
         if large:
-            products, cycles = products // 2, cycles // 2
-        return cls(2048 if large else 4096, max(products, 4 * elements), cycles, 300_000)
+            products, cycles = products // 3, cycles // 4
+        return cls(1024 if large else 4096, max(products, 4 * elements), cycles, 300_000)
 
     def take(self, config: Config, shape: Shape) -> None:
         """Takes a tile's cost away."""
