@@ -42,11 +42,16 @@ class Config(Widths):
         fitting = [count for count in shares if self._gap(self.rows, count) <= self._usual_beats]
         return max(fitting, default=self.cluster)
 
+    @property
+    def banked(self) -> bool:
+        """Whether dequantizers serve several columns each, whose sums are held until it is their turn."""
+        return self.bank_cols > 1
+
     @cached_property
     def segments(self) -> int:
         """Parts of a column that drain side by side: so many that the drain does not hold up usual groups."""
         enough, segments = max(self._usual_beats, ADD_STAGES + 2), 1
-        while self.bank_cols == 1 and self.rows // segments > enough and self.rows % (2 * segments) == 0:
+        while not self.banked and self.rows // segments > enough and self.rows % (2 * segments) == 0:
             segments *= 2
         return segments
 
@@ -130,11 +135,16 @@ class Config(Widths):
     # j // `cluster` and row i by i // `cluster` up to the bus. Behind it, a dequantizer lags as `lags` says,
     # and its sum n by n.
 
+    bus_latency = 2
+    """Until a group's sum is on its bus, from the accumulator."""
+
+    item_latency = bus_latency + 1
+    """Until a sum is out of the hold of a bank, or in the dequantizer's register where nothing is held."""
+
     @property
     def sum_latency(self) -> int:
-        """Until P stands in the dequantizer's register: operand, accumulator, bus, the hold of a bank, saved
-        carries added."""
-        return 3 + (self.bank_cols > 1) + self.scheme.resolve_stages
+        """Until P stands in the dequantizer's register, saved carries added."""
+        return self.item_latency + self.banked + self.scheme.resolve_stages
 
     @property
     def corrected_latency(self) -> int:
@@ -168,7 +178,7 @@ class Config(Widths):
     @property
     def read_wait(self) -> int:
         """Cycles that finished rows wait, so that reading them meets no reading of running sums."""
-        return int(self.bank_cols > 1 and (ADD_STAGES + 1) % self.bank_cols == 0)
+        return int(self.banked and (ADD_STAGES + 1) % self.bank_cols == 0)
 
     @property
     def output_latency(self) -> int:
@@ -205,7 +215,7 @@ class Config(Widths):
         With a dequantizer for each column, the tile's last row has left their memories before the next tile
         enters them. In banks, its first row has, and sums are held until the others have.
         """
-        rows = self.rows - 1 if self.bank_cols == 1 else 0
+        rows = 0 if self.banked else self.rows - 1
         return max(self.group_gap, self.finish_latency + rows + 1)
 
     @property

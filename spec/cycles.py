@@ -207,7 +207,7 @@ class _Product:
             rows, time = self._rows(strip), words * self.word
             last_read = array.finish_latency + self._read_out(rows, time)
             answers = (time + self.write_latency + 1) / config.outstanding
-            if array.bank_cols == 1:
+            if not array.banked:
                 tile = max(first, last_read) + others
             else:
                 # The sums of the first group wait for the rows, and so does the end of the second.

@@ -1,4 +1,4 @@
-"""From group sums to results, in IEEE 754 arithmetic."""
+"""Dequantizes group sums and converts results, in IEEE 754 arithmetic."""
 
 from amaranth.hdl import Cat, EnableInserter, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib.memory import Memory
@@ -103,7 +103,7 @@ class Dequantizer(Component):
     def _item(self, m: Module) -> Value:
         """Returns the word of P whose turn it is: that on the bus, or one that is held."""
         config = self.config
-        if config.bank_cols == 1:
+        if not config.banked:
             return self.sums
         current = []
         for col, sums in enumerate(words(self.sums, config.bank_cols)):
@@ -120,7 +120,7 @@ class Dequantizer(Component):
     def _running(self, m: Module, new: Value) -> Value:
         """Adds the memory of Y, into which `new` is written; returns the running sum of the item."""
         config = self.config
-        cols, banked = config.bank_cols, config.bank_cols > 1
+        cols, banked = config.bank_cols, config.banked
         m.submodules.sums = sums = Memory(shape=cols * FP32.bits, depth=1 << config.segment_row_bits, init=[])
         write = sums.write_port(granularity=FP32.bits if banked else None)
         m.d.comb += [write.addr.eq(self.write_row), write.data.eq(new.replicate(cols))]
@@ -175,7 +175,7 @@ class Dequantizer(Component):
                     m.d.sync += slot.eq(source)
                 slots.append(slot)
             current = chosen(ports[slot_port(member)], slots)
-        if config.bank_cols > 1:
+        if config.banked:
             current = chosen(ports[col_port(member)], words(current, config.bank_cols))
         return current.as_signed() if member_shape(member, config).signed else current
 
@@ -207,7 +207,7 @@ class Conversion(Component):
         m = Module()
         config = self.config
         result: Value = self.results
-        if config.bank_cols > 1:
+        if config.banked:
             result = chosen(self.col, words(self.results, config.bank_cols))
         moving = EnableInserter(self.advance)
         for member in config.row_members:
@@ -219,7 +219,7 @@ class Conversion(Component):
         m.submodules.cast = moving(cast)
         m.d.comb += cast.i.eq(result)
         codes = cast.o
-        if config.bank_cols > 1:
+        if config.banked:
             before = Signal((config.bank_cols - 1) * config.out.bits, reset_less=True)
             codes = Cat(before, cast.o)
             with m.If(self.advance):

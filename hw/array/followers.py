@@ -15,7 +15,7 @@ class Followers:
     From one dequantizer to the next it takes as long as the items do. In banks of several columns it is held
     until the row's turn comes, as the sums are, and stays for all items of the row.
 
-    `drain`: the interface of `mixpe.hw.array.control.DrainControl`.
+    `drain`: the interface of `mixpe.hw.array.drain.DrainControl`.
     """
 
     def __init__(self, m: Module, config: Config, drain: Any):
@@ -32,7 +32,7 @@ class Followers:
             own = ports[segment * config.banks : (segment + 1) * config.banks]
             prefix = name if config.segments == 1 else f"{name}{segment}_"
             value = self._delayed(value, early, f"{prefix}_early")
-            if config.bank_cols > 1:
+            if config.banked:
                 self._in_banks(value, own, prefix)
                 continue
             value = self._delayed(value, config.scheme.resolve_stages, f"{prefix}_waiting")

@@ -12,9 +12,10 @@ from ..choose import chosen, words
 from ..modules import Modules, place
 from ..ports import Component, by_name
 from .beats import Beat
-from .control import DrainControl, Pacer, ReadOut, spread_ports
+from .control import Pacer, ReadOut
 from .dequant import Conversion, Dequantizer
 from .door import centred
+from .drain import DrainControl, taps
 from .followers import Followers
 from .schemes import circuits
 from .systolic import Skew, SystolicArray
@@ -112,7 +113,7 @@ class Top(Component):
             self.out.payload.last.eq(read_out.last),
         ]
         self._connect_dequantizers(m, pacer, array, drain, read_out, dequantizers)
-        if config.bank_cols > 1:
+        if config.banked:
             self._connect_banks(m, pacer, drain, read_out, dequantizers, conversions)
         followers = Followers(m, config, drain)
         if config.matrix.subtracts:
@@ -160,10 +161,8 @@ class Top(Component):
 
     def _spread(self, m, drain, dequantizers):
         """Connects what the drain control tells all dequantizers."""
-        for port in spread_ports(self.config):
-            m.d.comb += Cat(by_name(each)[port.removesuffix("s")] for each in dequantizers).eq(
-                by_name(drain)[port]
-            )
+        for tap in taps(self.config):
+            m.d.comb += Cat(by_name(each)[tap.port] for each in dequantizers).eq(by_name(drain)[tap.outputs])
 
     def _connect_banks(self, m, pacer, drain, read_out, dequantizers, conversions):
         """Connects what only dequantizers of several columns have."""

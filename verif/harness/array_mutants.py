@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mixpe.gen.testbench import testbench
 from mixpe.gen.write import design_verilog
-from mixpe.hw.array.control import spread_ports
+from mixpe.hw.array.drain import taps
 from mixpe.spec.array import Config
 from verif.harness.mutation import Mutant, Mutated
 from verif.harness.verdicts import Verdict, listed
@@ -118,17 +118,15 @@ def _proved(mutated: Mutated, mutant: Mutant, config: Config) -> Verdict:
 
 def _valid_rows(config: Config) -> dict[str, str]:
     """Returns, for bits of the drain control's outputs, which of its registers says that there is a row."""
-    row = config.segment_row_bits
-    widths = {"row": row, "col": config.bank_col_bits, "slot": config.scale_slot_bits, "first": 1}
     outputs = [
-        (port, widths[line], stage, config.lags, "valid")
-        for port, (line, stage) in spread_ports(config).items()
-        if line in widths
+        (tap.outputs, tap.width, tap.stage, config.lags, "valid")
+        for tap in taps(config)
+        if tap.line in ("row", "col", "slot", "first")
     ]
-    if config.bank_cols > 1:
+    if config.banked:
         lags = [col // config.cluster for col in range(config.cols)]
-        outputs.append(("arrive_words", config.held_word_bits, 2, lags, "arrives"))
-        outputs.append(("follow_row", row, config.sum_latency - 1, (0,), "valid"))
+        outputs.append(("arrive_words", config.held_word_bits, config.bus_latency, lags, "arrives"))
+        outputs.append(("follow_row", config.segment_row_bits, config.sum_latency - 1, (0,), "valid"))
     return {
         f"{name}[{place * width + bit}]" if len(lags) * width > 1 else name: f"{valid}{stage + lag}"
         for name, width, stage, lags, valid in outputs

@@ -90,7 +90,7 @@ def interrupted(
 
 
 def started(command: Sequence[str | Path], folder: Path, **options: Any) -> subprocess.Popen[str]:
-    """Starts a command in `folder`, in a session of its own, that heeds the signals of a terminal.
+    """Starts a command in `folder`, apart from our terminal, that heeds the signals of one.
 
     Signals that are ignored, as under `nohup` or in a shell's background, would be ignored there too.
     """

@@ -126,7 +126,7 @@ def simulated(config: Config, beats: list[list[int]]) -> tuple[list[list[int]], 
                 last_end = cycle
                 ends[-1].append(cycle)
         busy = set()
-        if config.bank_cols > 1 and len(tile) > 1:
+        if config.banked and len(tile) > 1:
             starts = [cycle + item for item in range(0, config.drain_items, config.bank_cols)]
             busy = {start + lag + config.product_latency - 1 for start in starts for lag in config.lags}
         for row in range(config.rows):
@@ -136,7 +136,7 @@ def simulated(config: Config, beats: list[list[int]]) -> tuple[list[list[int]], 
             while read in busy:
                 read += 1
             outs.append(read + config.output_latency)
-            if row == 0 or config.bank_cols == 1:
+            if row == 0 or not config.banked:
                 memories_free = read + 1
     return ends, outs
 
