@@ -18,7 +18,7 @@ _SLACK = 1.05
 # Parts of an array by the first module on an instance's path that matches; the rest is control.
 _PARTS = (
     (re.compile(r"^pe\d+(_\d+)?$"), "PEs"),
-    (re.compile(r"^(dequantizer|conversion)\d+$"), "dequantizers"),
+    (re.compile(r"^(column|conversion)\d+$"), "dequantizers"),
     (re.compile(r"^(aligner|group_codes)$"), "aligner"),
     (re.compile(r"^(act_normal|weight_digits)\d+$"), "operand recoding"),
     (re.compile(r"^skew$"), "skew"),
@@ -29,7 +29,7 @@ ARRAY_PARTS = (
     "pe_below",
     "pe_beside",
     "pe_below_beside",
-    "dequantizer",
+    "column",
     "conversion",
     "skew",
     "array",

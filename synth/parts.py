@@ -73,7 +73,7 @@ def _array_parts(config: Config, title: str) -> list[Part]:
         Part(f"{name}_row", _ROW[config.cluster], config.cluster * config.cols * lanes, macs),
         Part(f"{name}_array", "array", macs, macs),
         Part(f"{name}_aligner", "aligner", None, macs),
-        Part(f"{name}_dequantizer", "dequantizer", None, macs),
+        Part(f"{name}_column", "dequantizer", None, macs),
         Part(f"{name}_conversion", "conversion", None, macs),
         Part(name, title, macs, macs),
     ]

@@ -79,9 +79,8 @@ class Top(Component):
         drain = add("drain", lambda: DrainControl(config))
         read_out = add("read_out", lambda: ReadOut(config))
         dequantizers = [
-            place(
-                m, f"dequantizer{index}", lambda: Dequantizer(config), modules, f"{config.name}_dequantizer"
-            )
+            # Scripts know its module as the column's, whose name it keeps.
+            place(m, f"column{index}", lambda: Dequantizer(config), modules, f"{config.name}_column")
             for index in range(len(config.lags))
         ]
         conversions = [

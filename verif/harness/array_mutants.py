@@ -18,7 +18,7 @@ _RUN_SECONDS = 120
 
 _LISTED = (
     (
-        r"^ints_dequantizer_multiplier \$reduce_or\$246\.Y\[0\] .*const0$",
+        r"^ints_column_multiplier \$reduce_or\$246\.Y\[0\] .*const0$",
         "a sum of six products times a scale has 25 bits at most: none is below the one that rounds",
     ),
     (
@@ -30,7 +30,7 @@ _LISTED = (
         "the mark of a first or last group comes a cycle early, when no item is there: groups end later",
     ),
     (
-        r"^aligned \S+ \(dequantizer\d+__group_code\[[0-4]\]\) cnot\d 7$",
+        r"^aligned \S+ \(column\d+__group_code\[[0-4]\]\) cnot\d 7$",
         "the exponent of a group with an infinity does not count",
     ),
     (
@@ -138,7 +138,5 @@ def _valid_rows(config: Config) -> dict[str, str]:
 def _scopes(top: str, module: str) -> list[str]:
     """The module, that which holds it by name, and the whole array."""
     scopes = [module]
-    scopes += [
-        f"{top}_{part}" for part in ("dequantizer", "conversion") if module.startswith(f"{top}_{part}_")
-    ]
+    scopes += [f"{top}_{part}" for part in ("column", "conversion") if module.startswith(f"{top}_{part}_")]
     return scopes if module == top else [*scopes, top]

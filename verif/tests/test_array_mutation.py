@@ -33,12 +33,12 @@ NIGHTLY: dict[str, tuple[Config, int, str]] = {
     "banks": (
         Config(name="banked", rows=2, cols=4, group=20, share=2, weight_signed=False, token_scale=True),
         80,
-        "|drain|pacer|read_out|conversion|dequantizer|.*hold.*",
+        "|drain|pacer|read_out|conversion|column|.*hold.*",
     ),
     "clusters": (
         Config(name="clustered", rows=4, cols=2, group=24, cluster=2, zero_point=True),
         80,
-        "|drain|pacer|read_out|row|array|pe.*|dequantizer|.*hold.*",
+        "|drain|pacer|read_out|row|array|pe.*|column|.*hold.*",
     ),
     "segments": (
         Config(name="cut", rows=12, cols=1, group=4, zero_point=True),

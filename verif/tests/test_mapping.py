@@ -199,7 +199,7 @@ def test_netlists_are_hierarchical_where_asked(tmp_path):
     source.write_text(design_verilog(config))
     mapper = Mapper(source, "pair", library(tmp_path), tmp_path, tmp_path / "log", hierarchy=True)
     (mapping,) = mapper.map([Way("area")])
-    assert {"pair", "pair_pe", "pair_dequantizer"} <= set(mapping.cells)
+    assert {"pair", "pair_pe", "pair_column"} <= set(mapping.cells)
     assert mapper.instances["pair_pe"] == 4
     text = mapping.netlist.read_text()
     assert text.count("module pair_pe(") == 1

@@ -89,7 +89,7 @@ def test_two_configurations_of_one_name(field, shared):
 
 def test_equal_configurations_share_their_modules():
     twice = convert("both", lambda modules: Both([ARRAY, ARRAY], modules, False))
-    assert twice.count("\nmodule mine_dequantizer(") == 1
+    assert twice.count("\nmodule mine_column(") == 1
 
 
 def test_two_kinds_of_component_of_one_name():

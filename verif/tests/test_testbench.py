@@ -150,7 +150,7 @@ def test_testbench_catches_columns_that_never_add(config, tmp_path):
     config = replace(config, name="mine", rows=2, cols=2)
     design, bench = design_verilog(config), plain_testbench(config)
     changed, found = re.subn(
-        r"(  mine_dequantizer dequantizer\d+ \((?:.|\n)*?\.first\()([^)]*)(\))", r"\g<1>1'b1\3", design
+        r"(  mine_column column\d+ \((?:.|\n)*?\.first\()([^)]*)(\))", r"\g<1>1'b1\3", design
     )
     assert found == len(config.lags)
     fails(changed, bench, tmp_path)

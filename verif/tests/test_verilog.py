@@ -59,7 +59,7 @@ def test_same_bytes_in_every_process(config, names, tmp_path):
 def check_sharing(config: Config, text: str) -> None:
     """One module for all elements, rows, dequantizers each, and as many places as there must be."""
     found = modules(text)
-    for kind in ("pe", "row", "dequantizer", "conversion"):
+    for kind in ("pe", "row", "column", "conversion"):
         assert sum(name.endswith(f"_{kind}") for name in found) == 1
     children = {name: [kind for kind, _, _ in instances(body)] for name, body in found.items()}
 
@@ -68,7 +68,7 @@ def check_sharing(config: Config, text: str) -> None:
 
     assert places(f"{config.name}_row", config.name) == config.rows
     assert places(f"{config.name}_pe", f"{config.name}_row") == config.cols
-    assert places(f"{config.name}_dequantizer", config.name) == len(config.lags)
+    assert places(f"{config.name}_column", config.name) == len(config.lags)
     assert places(f"{config.name}_conversion", config.name) == config.banks
 
 
